@@ -33,14 +33,15 @@ export class System {
     const args = ["up", "--data", this.#data, "--port", port, "--access-token", "40", ...this.#account];
     this.#process = spawn(this.#program, args, { stdio: ["ignore", "pipe", "inherit"] });
     running.add(this.#process);
-    for await (const line of createInterface({ input: this.#process.stdout })) {
-      const address = line.match(/^The console: (\S+)$/)?.[1];
-      if (!address) continue;
-      this.url = address;
-      this.#process.stdout.resume();
-      return;
-    }
-    throw new Error("adflight ended before it served");
+    await new Promise((resolve, reject) => {
+      const lines = createInterface({ input: this.#process.stdout });
+      lines.on("line", (line) => {
+        const address = line.match(/^The console: (\S+)$/)?.[1];
+        this.post = line.match(/such as (\d+_1), as `post_id`/)?.[1] ?? this.post;
+        if (address) resolve((this.url = address));
+      });
+      lines.on("close", () => reject(new Error("adflight ended before it served")));
+    });
   }
 
   /** Kills it as a power cut does. */
@@ -64,10 +65,10 @@ export class System {
   }
 
   /** Asks the API what a page should show. */
-  async api(path, { workspace = "demo", method = "GET", body, token } = {}) {
+  async api(path, { workspace = "demo", method = "GET", body, token, headers } = {}) {
     const response = await fetch(`${this.url}/v1/workspaces/${workspace}/${path}`, {
       method,
-      headers: { authorization: `Bearer ${token ?? (await this.token())}`, "content-type": "application/json" },
+      headers: { authorization: `Bearer ${token ?? (await this.token())}`, "content-type": "application/json", ...headers },
       ...(body && { body: JSON.stringify(body) }),
     });
     const text = await response.text();

@@ -57,7 +57,7 @@ impl LiveUpdates {
         }
         let appended = stream::iter(workspaces).map(|(workspace, changed)| async move {
             let changed = self.known(&workspace, changed).await?;
-            if changed.is_empty() {
+            if changed.is_empty() || !self.table.workspace_exists(&workspace).await? {
                 return Ok(());
             }
             let event = self.table.append_live_event(&workspace, changed, self.clock.now()).await?;
@@ -74,7 +74,7 @@ impl LiveUpdates {
         appended.into_iter().collect()
     }
 
-    /// Leaves out ad accounts that are deleted: what they had written before would name them again.
+    /// Leaves out ad accounts that are deleted: what was written before would name them again.
     async fn known(&self, workspace: &Tenant, changed: BTreeSet<Changed>) -> Result<Vec<Changed>, Error> {
         let named: BTreeSet<_> = changed.iter().filter_map(Changed::ad_account).cloned().collect();
         let mut deleted = BTreeSet::new();

@@ -18,10 +18,12 @@ use graph_api::account::AccountDetails;
 use graph_api::launch::{LaunchDefaults, LaunchSpec};
 use http::header::{HeaderValue, LOCATION};
 use http::{HeaderMap, Method, Request, StatusCode};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use runtime::endpoint::{self, Endpoint};
 use runtime::operation::Header;
-use runtime::request::{AdAccountPath, Json, NoQuery, RequestContext, idempotency_key};
+use runtime::page::{Cursor, Limit, encode_cursor};
+use runtime::request::{AdAccountPath, Json, NoPath, NoQuery, RequestContext, idempotency_key};
+use runtime::response::List;
 use runtime::session::{Role, Session};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -51,6 +53,12 @@ pub(crate) struct LaunchView {
     launch_id: LaunchId,
     state: LaunchState,
     ad_account: AdAccountId,
+    /// The campaign's name, as the document says it.
+    name: String,
+    started_at: Timestamp,
+    /// Subject of the session that requested it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    requested_by: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     campaign_id: Option<EntityId>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -61,9 +69,12 @@ pub(crate) struct LaunchView {
     failure: Option<String>,
 }
 
-impl From<Launch> for LaunchView {
-    fn from(launch: Launch) -> Self {
+impl From<StoredLaunch> for LaunchView {
+    fn from(StoredLaunch { launch, requested_by, .. }: StoredLaunch) -> Self {
         Self {
+            name: name_of(&launch),
+            started_at: launch.started_at,
+            requested_by,
             campaign_id: launch.id_of(Step::Campaign).cloned(),
             adset_id: launch.id_of(Step::AdSet).cloned(),
             ad_id: launch.id_of(Step::Ad).cloned(),
@@ -73,6 +84,27 @@ impl From<Launch> for LaunchView {
             failure: launch.failure,
         }
     }
+}
+
+/// Which launches.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+pub(crate) struct LaunchesQuery {
+    #[serde(default)]
+    limit: Limit<50, 100>,
+    after: Option<Cursor>,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    #[serde(default)]
+    name: String,
+}
+
+/// Returns the name of a launch's campaign; an empty one where the document cannot be read any more.
+fn name_of(launch: &Launch) -> String {
+    launch.document.read::<Named>().map(|named| named.name).unwrap_or_default()
 }
 
 /// A launch of the path.
@@ -98,6 +130,12 @@ pub(crate) fn launch() -> Endpoint<ManageCampaign> {
         .with_header(
             Header::required("Location", "URL of the launch.").with_format("uri-reference"),
         )
+}
+
+pub(crate) fn list_launches() -> Endpoint<ManageCampaign> {
+    endpoint::member(Method::GET, "/v1/workspaces/{workspace}/launches", Role::Viewer)
+        .named("list_launches", "Lists the launches of a workspace")
+        .responds(StatusCode::OK, "The launches, newest first.", ManageCampaign::list_launches)
 }
 
 pub(crate) fn get_launch() -> Endpoint<ManageCampaign> {
@@ -157,7 +195,7 @@ impl ManageCampaign {
                 client.close(stored).await?
             }
         };
-        let launch = stored.launch;
+        let launch = &stored.launch;
         let why = launch.failure.as_deref().unwrap_or("a step failed");
         match launch.state {
             LaunchState::Committed | LaunchState::Running | LaunchState::RollingBack => {}
@@ -174,7 +212,23 @@ impl ManageCampaign {
         let location = format!("/v1/workspaces/{workspace}/launches/{}", launch.id);
         let location =
             HeaderValue::from_str(&location).map_err(|error| Error::Internal(error.to_string()))?;
-        Ok((HeaderMap::from_iter([(LOCATION, location)]), Json(LaunchView::from(launch))))
+        Ok((HeaderMap::from_iter([(LOCATION, location)]), Json(LaunchView::from(stored))))
+    }
+
+    async fn list_launches(
+        self,
+        context: RequestContext<Session, NoPath, LaunchesQuery>,
+    ) -> Result<Json<List<LaunchView>>, Error> {
+        let RequestContext { caller: session, query: LaunchesQuery { limit, after }, .. } = context;
+        let limit = limit.rows();
+        let before = after.as_ref().map(Cursor::position);
+        let mut listed = self.connector.table.launches_by_time(&session.workspace, before, limit + 1).await?;
+        let more = listed.len() > limit;
+        listed.truncate(limit);
+        let last = listed.last().filter(|_| more).map(|(position, _)| position);
+        let after = last.map(|position| encode_cursor(&context.request, position));
+        let data = listed.into_iter().filter_map(|(_, stored)| Some(stored?.into())).collect();
+        Ok(Json(List { data, after }))
     }
 
     async fn get_launch(
@@ -183,7 +237,7 @@ impl ManageCampaign {
     ) -> Result<Json<LaunchView>, Error> {
         let stored = self.connector.table.launch(&context.caller.workspace, &context.path.launch).await?;
         let stored = stored.ok_or_else(|| Error::NotFound("this launch".to_owned()))?;
-        Ok(Json(LaunchView::from(stored.launch)))
+        Ok(Json(LaunchView::from(stored)))
     }
 
     /// Resumes a launch whose worker may have crashed, until it is settled or a day has passed.
@@ -424,7 +478,8 @@ impl ManageCampaign {
         let launch = &ended.launch;
         let created =
             launch.created.iter().map(|created| (created.step.level().to_string(), json!(created.id)));
-        let created: Map<String, Value> = created.collect();
+        let mut created: Map<String, Value> = created.collect();
+        created.insert("name".to_owned(), name_of(launch).into());
         let event = AuditEvent {
             phase: match launch.state {
                 LaunchState::Committed => Phase::Done,

@@ -41,6 +41,7 @@ pub static ENDPOINTS: LazyLock<Vec<Endpoint<ManageCampaign>>> = LazyLock::new(||
         list::show_entity(change::AD, Level::Ad),
         change::change_entity(change::AD, Level::Ad),
         change::delete_entity(change::AD, Level::Ad),
+        launch::list_launches(),
         launch::get_launch(),
     ]
 });

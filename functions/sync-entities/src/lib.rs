@@ -6,6 +6,7 @@
 //! selected, when the due index says so, and on request, and resumes what an earlier run left undone. An hourly watch
 //! checks that this happens for every selected account.
 
+mod activities;
 mod due;
 mod entities;
 mod plan;
@@ -142,6 +143,12 @@ impl SyncEntities {
             Ok(sync) => sync.run().await,
             Err(error) => Err(error),
         };
+        // Only where entities can be read: what was changed is told of them. It is not worth a sync, and read the next time.
+        if let Ok(Some(_)) = &stats
+            && let Err(error) = activities::sync(table, &client, self.host.clock.now()).await
+        {
+            tracing::warn!(%workspace, %ad_account, %error, "The activity log of an ad account was not read.");
+        }
         let stats = match client.close(stats).await {
             Err(error) if error.is_retryable() || matches!(error, Error::Reconnect(_)) => return Err(error),
             Err(error) => Err(error),

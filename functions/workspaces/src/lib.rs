@@ -2,6 +2,7 @@
 //! publishes events to their subscribers as the table's stream delivers them.
 
 mod audit;
+mod changes;
 mod invitations;
 mod members;
 mod workspaces;
@@ -11,6 +12,7 @@ use std::sync::LazyLock;
 
 use bytes::Bytes;
 use domain::Error;
+use futures_util::{StreamExt, stream};
 use http::Request;
 use middleware::Middleware;
 use runtime::endpoint::Endpoint;
@@ -19,10 +21,14 @@ use runtime::{Clock, Response};
 use store::Table;
 use store::audit::EntryKey;
 
+/// Entries that are read at the same time.
+const CONCURRENT_ENTRIES: usize = 8;
+
 /// All endpoints of this function.
 pub static ENDPOINTS: LazyLock<Vec<Endpoint<Workspaces>>> = LazyLock::new(|| {
     vec![
         audit::list_audit(),
+        changes::list_changes(),
         workspaces::create_workspace(),
         workspaces::list_workspaces(),
         workspaces::get_workspace(),
@@ -52,18 +58,20 @@ impl Workspaces {
         Self { table, clock, middleware }
     }
 
-    /// Publishes written items to the subscribers of events: seals new entries of audit logs. Publishing an item again
-    /// changes nothing.
+    /// Publishes written items to the subscribers of events: seals new entries of audit logs, and adds what they say to the
+    /// change logs of ad accounts. Publishing an item again changes nothing.
     pub async fn publish(&self, items: Vec<WrittenItem>) -> Result<(), Error> {
         let new = items.iter().filter(|item| item.is_new);
-        let entries = new.filter_map(|item| EntryKey::from_keys(&item.pk, &item.sk));
-        let workspaces: BTreeSet<_> = entries.map(|entry| entry.workspace).collect();
+        let entries: Vec<_> = new.filter_map(|item| EntryKey::from_keys(&item.pk, &item.sk)).collect();
+        let workspaces: BTreeSet<_> = entries.iter().map(|entry| entry.workspace.clone()).collect();
         for workspace in workspaces {
             if let Some(head) = self.table.seal_audit_log(&workspace, self.clock.now()).await? {
                 tracing::info!(%workspace, digest = head.seq, hash = head.hash, "An audit log was sealed.");
             }
         }
-        Ok(())
+        let logged = stream::iter(entries).map(|entry| self.log_change(entry));
+        let logged: Vec<Result<(), Error>> = logged.buffer_unordered(CONCURRENT_ENTRIES).collect().await;
+        logged.into_iter().collect()
     }
 
     /// Handles a request.

@@ -1,6 +1,7 @@
 //! An opened ad account: one set of verbs for every platform.
 
 use domain::Error;
+use domain::activity::Activity;
 use domain::dataset::Dataset;
 use domain::date::DateRange;
 use domain::entity::{Changes, Entity, Level};
@@ -178,6 +179,14 @@ impl AccountClient {
     pub async fn account_days(&self, range: DateRange) -> Result<Vec<AccountDay>, Error> {
         match &self.platform {
             PlatformClient::Meta(meta) => meta.account_days(range).await,
+        }
+    }
+
+    /// Lists what was changed in the account since a moment, by whomever but this app, newest first: this many entries at
+    /// least, if there are.
+    pub async fn activities(&self, since: Timestamp, max: usize) -> Result<Vec<Activity>, Error> {
+        match &self.platform {
+            PlatformClient::Meta(meta) => meta.activities(since, max).await,
         }
     }
 

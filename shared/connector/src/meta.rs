@@ -5,6 +5,7 @@ mod quota;
 use std::sync::Arc;
 
 use domain::Error;
+use domain::activity::Activity;
 use domain::dataset::Dataset;
 use domain::date::DateRange;
 use domain::entity::{Changes, Entity, Level};
@@ -236,6 +237,20 @@ impl MetaClient {
     /// Reads the account's own totals by day.
     pub(crate) async fn account_days(&self, range: DateRange) -> Result<Vec<AccountDay>, Error> {
         self.check_response(self.caller.account_days(&self.account, range).await).await
+    }
+
+    /// Reads pages of the activity log until there are enough entries.
+    pub(crate) async fn activities(&self, since: Timestamp, max: usize) -> Result<Vec<Activity>, Error> {
+        let mut pages = self.caller.activities(&self.account, since);
+        let own_app = &self.caller.graph().config().app_id;
+        let (mut found, mut read) = (Vec::new(), 0);
+        while read < max
+            && let Some(page) = self.check_response(pages.next().await).await?
+        {
+            read += page.len();
+            found.extend(page.into_iter().filter_map(|entry| entry.into_activity(own_app)));
+        }
+        Ok(found)
     }
 
     /// Saves a reduced query size for the next time, and a pending report for the next invocation.

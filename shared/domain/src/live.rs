@@ -34,6 +34,11 @@ pub enum Changed {
         /// The ad account.
         ad_account: AdAccountId,
     },
+    /// The change log of an ad account.
+    Changes {
+        /// The ad account.
+        ad_account: AdAccountId,
+    },
     /// Connections.
     Connections,
     /// Members or invitations.
@@ -58,7 +63,8 @@ impl Changed {
             Self::AdAccount { ad_account }
             | Self::Metrics { ad_account }
             | Self::Entities { ad_account, .. }
-            | Self::Schedules { ad_account } => Some(ad_account),
+            | Self::Schedules { ad_account }
+            | Self::Changes { ad_account } => Some(ad_account),
             Self::Connections
             | Self::Members
             | Self::Rules

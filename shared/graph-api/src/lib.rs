@@ -20,6 +20,7 @@ pub mod quota_lease;
 pub mod usage;
 
 pub mod account;
+pub mod activity;
 pub mod batch;
 pub mod budget;
 pub mod copy;

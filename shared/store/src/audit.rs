@@ -225,7 +225,7 @@ impl EntryKey {
     }
 }
 
-fn sha256(text: &str) -> String {
+pub(crate) fn sha256(text: &str) -> String {
     hex::encode(Sha256::digest(text))
 }
 
@@ -238,7 +238,7 @@ fn entry_id(event: &AuditEvent, at: Timestamp) -> String {
 }
 
 /// Returns the lowest id of an entry at this time.
-fn first_id(at: Timestamp) -> String {
+pub(crate) fn first_id(at: Timestamp) -> String {
     format!("{:016x}", at.as_microsecond())
 }
 
@@ -303,6 +303,15 @@ impl Table {
             actions.extend(self.audit_actions(ws, event, *at)?);
         }
         self.transact(actions).await
+    }
+
+    /// Returns an entry.
+    pub async fn audit_entry(
+        &self,
+        EntryKey { workspace, id }: &EntryKey,
+    ) -> Result<Option<StoredEntry>, StoreError> {
+        let place = key::Key { pk: key::audit_partition(workspace), sk: key::audit_entry_sort_key(id) };
+        self.get(&place).await
     }
 
     /// Returns a page of a workspace's log, newest first: entries before this id, from `since` on.

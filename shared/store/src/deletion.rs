@@ -266,10 +266,12 @@ impl Table {
                 return Ok(DeletionProgress::Partial);
             }
         }
-        let launches = self.list_keys(&key::workspace(ws), "LAUNCH#", Some(account)).await?;
-        if !launches.is_empty() {
-            self.delete_keys(launches).await?;
-            return Ok(DeletionProgress::Partial);
+        for prefix in ["LAUNCH#", key::LAUNCH_LISTING_PREFIX] {
+            let launches = self.list_keys(&key::workspace(ws), prefix, Some(account)).await?;
+            if !launches.is_empty() {
+                self.delete_keys(launches).await?;
+                return Ok(DeletionProgress::Partial);
+            }
         }
         // Rules for this account alone have nothing left to evaluate, and contain its id.
         let rules = self.rules(ws).await?;

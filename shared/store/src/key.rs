@@ -148,6 +148,14 @@ pub fn launch(ws: &Tenant, id: &LaunchId) -> Key {
     key(workspace(ws), format!("LAUNCH#{id}"))
 }
 
+/// Builds the key of an entry in the list of launches by their beginning.
+pub fn launch_listing(ws: &Tenant, started_at: Timestamp, id: &LaunchId) -> Key {
+    key(workspace(ws), format!("{LAUNCH_LISTING_PREFIX}{:016x}#{id}", started_at.as_microsecond()))
+}
+
+/// Prefix of the sort keys of that list.
+pub const LAUNCH_LISTING_PREFIX: &str = "LAUNCHES#";
+
 /// Builds the key of a live event, padded so that events sort by id.
 pub fn live_event(ws: &Tenant, id: u64) -> Key {
     key(workspace(ws), format!("{LIVE_EVENT_PREFIX}{id:020}"))
@@ -315,6 +323,19 @@ pub fn segment(ws: &Tenant, account: &AdAccountId, dataset: Dataset, place: &Seg
 pub fn schedule(ws: &Tenant, account: &AdAccountId, campaign: &EntityId) -> Key {
     key(account_partition(ws, account), format!("SCHEDULE#{campaign}"))
 }
+
+/// Builds the key of how far the platform's log of an ad account was read.
+pub fn activity_progress(ws: &Tenant, account: &AdAccountId) -> Key {
+    key(account_partition(ws, account), "ACTIVITIES")
+}
+
+/// Builds the key of a change in the log of an ad account.
+pub fn account_change(ws: &Tenant, account: &AdAccountId, id: &str) -> Key {
+    key(account_partition(ws, account), format!("{ACCOUNT_CHANGE_PREFIX}{id}"))
+}
+
+/// Prefix of the sort keys of changes.
+pub const ACCOUNT_CHANGE_PREFIX: &str = "CHANGE#";
 
 /// Builds the key of a decision: at most one per rule, entity and day.
 pub fn decision(ws: &Tenant, rule: &RuleId, day: Date, entity: &EntityId) -> Key {

@@ -1,10 +1,14 @@
 //! Launches: the document, the entities created so far, and the lease.
 
-use domain::id::LaunchId;
+use std::collections::BTreeMap;
+
+use aws_sdk_dynamodb::types::TransactWriteItem;
+use domain::id::{AdAccountId, LaunchId};
 use domain::launch::Launch;
 use domain::tenant::Tenant;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_dynamo::aws_sdk_dynamodb_1::from_item;
 
 use crate::audit::EventRecord;
 use crate::key;
@@ -31,6 +35,21 @@ pub struct StoredLaunch {
     pub lease_until: Timestamp,
 }
 
+/// An entry of the list of launches, by their beginning.
+#[derive(Serialize, Deserialize)]
+struct Listing {
+    launch: LaunchId,
+    /// By which a deletion finds it.
+    ad_account: AdAccountId,
+}
+
+#[derive(Deserialize)]
+struct ListedLaunch {
+    sk: String,
+    #[serde(flatten)]
+    listing: Listing,
+}
+
 impl Table {
     /// Stores a new launch and records that it is intended; [`StoreError::Conflict`] when its id is taken.
     pub async fn create_launch(
@@ -40,7 +59,8 @@ impl Table {
         event: &EventRecord,
     ) -> Result<(), StoreError> {
         let put = self.put_action_if(&key::launch(ws, &launch.launch.id), launch, ITEM_NOT_EXISTS)?;
-        self.transact_recorded(ws, vec![put], [event]).await
+        let listing = self.listing_action(ws, &launch.launch)?;
+        self.transact_recorded(ws, vec![put, listing], [event]).await
     }
 
     /// Begins a launch anew in the place of one that was rolled back, and records that it is intended.
@@ -57,7 +77,41 @@ impl Table {
             values: vec![(":version", number(rolled_back.version))],
         };
         let put = self.put_action_if(&key::launch(ws, &launch.launch.id), launch, condition)?;
-        self.transact_recorded(ws, vec![put], [event]).await
+        let listing = self.listing_action(ws, &launch.launch)?;
+        self.transact_recorded(ws, vec![put, listing], [event]).await
+    }
+
+    fn listing_action(&self, ws: &Tenant, launch: &Launch) -> Result<TransactWriteItem, StoreError> {
+        let Launch { id, ad_account, started_at, .. } = launch;
+        let listing = Listing { launch: id.clone(), ad_account: ad_account.clone() };
+        self.put_action(&key::launch_listing(ws, *started_at, id), &listing)
+    }
+
+    /// Lists a page of the launches of a workspace, newest first, each with its position; those before a position. One that
+    /// began anew after it was rolled back is at its last beginning, and nothing at those before.
+    pub async fn launches_by_time(
+        &self,
+        ws: &Tenant,
+        before: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<(String, Option<StoredLaunch>)>, StoreError> {
+        let before = before.map(|before| format!("{}{before}", key::LAUNCH_LISTING_PREFIX));
+        let listed: Vec<ListedLaunch> = self
+            .query_desc(&key::workspace(ws), key::LAUNCH_LISTING_PREFIX, before.as_deref(), limit)
+            .await?;
+        let keys = listed.iter().map(|listed| key::launch(ws, &listed.listing.launch).attributes());
+        let mut launches = BTreeMap::new();
+        for item in self.batch_get(keys.collect()).await? {
+            let stored: StoredLaunch = from_item(item)?;
+            launches.insert(stored.launch.id.clone(), stored);
+        }
+        let launch_of = |ListedLaunch { sk, listing }: ListedLaunch| {
+            let stored = launches
+                .get(&listing.launch)
+                .filter(|stored| key::launch_listing(ws, stored.launch.started_at, &listing.launch).sk == sk);
+            (sk.trim_start_matches(key::LAUNCH_LISTING_PREFIX).to_owned(), stored.cloned())
+        };
+        Ok(listed.into_iter().map(launch_of).collect())
     }
 
     /// Reads one launch.

@@ -18,6 +18,7 @@ mod transaction;
 mod workspace_deletion;
 
 pub mod account;
+pub mod account_change;
 pub mod account_selection;
 pub mod audit;
 mod batch;

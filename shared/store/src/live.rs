@@ -12,8 +12,9 @@ use crate::key;
 use crate::table::{ITEM_NOT_EXISTS, StoreError, Table};
 
 /// Beginnings of the sort keys of items that somebody looks at. The stream delivers these alone on AWS.
-pub const SORT_KEY_PREFIXES: [&str; 15] = [
+pub const SORT_KEY_PREFIXES: [&str; 16] = [
     "ACCOUNT#",
+    "CHANGE#",
     "CHUNK#",
     "CONNECTION#",
     "DECISION#",
@@ -33,8 +34,8 @@ pub const SORT_KEY_PREFIXES: [&str; 15] = [
 /// How long events are kept. A reader that was away for longer reads everything again.
 const EVENT_TTL: SignedDuration = SignedDuration::from_hours(24);
 
-/// How often an append is tried against concurrent ones: one per shard of the table's stream.
-const APPEND_ATTEMPTS: usize = 20;
+/// How many places an append tries, where concurrent ones take them: there is one for each shard of the table's stream.
+const APPEND_ATTEMPTS: u64 = 100;
 
 /// Returns what an item of the table's stream belongs to, and its workspace; none for items that nobody looks at. Only
 /// for keys from our own table's stream.
@@ -75,6 +76,7 @@ fn of_account(ad_account: AdAccountId, kind: &str, rest: &str) -> Option<Changed
         "ENTITY_SYNC" | "SYNC_RUN" => Changed::AdAccount { ad_account },
         "INDEX" => Changed::Entities { ad_account, level: rest.split_once('#')?.0.parse().ok()? },
         "SCHEDULE" => Changed::Schedules { ad_account },
+        "CHANGE" => Changed::Changes { ad_account },
         _ => return None,
     })
 }
@@ -97,14 +99,15 @@ impl Table {
         changed: Vec<Changed>,
         now: Timestamp,
     ) -> Result<LiveEvent, StoreError> {
-        let mut event = LiveEvent { id: 0, at: now, changed };
-        for _ in 0..APPEND_ATTEMPTS {
-            // Where no event is left, ids begin with the time: later than every id before, because they are slower.
-            let latest = self.latest_live_event(ws).await?;
-            event.id = latest.map_or(now.as_millisecond().unsigned_abs(), |latest| latest + 1);
-            let expires = (now + EVENT_TTL).as_second();
-            let place = key::live_event(ws, event.id);
-            match self.put_with_ttl(&place, &event, expires, Some(ITEM_NOT_EXISTS)).await {
+        // Where no event is left, ids begin with the time: later than every id before, because they are slower.
+        let latest = self.latest_live_event(ws).await?;
+        let first = latest.map_or(now.as_millisecond().unsigned_abs(), |latest| latest + 1);
+        let expires = (now + EVENT_TTL).as_second();
+        let mut event = LiveEvent { id: first, at: now, changed };
+        for id in first..first + APPEND_ATTEMPTS {
+            event.id = id;
+            match self.put_with_ttl(&key::live_event(ws, id), &event, expires, Some(ITEM_NOT_EXISTS)).await {
+                // Another one has this place.
                 Err(StoreError::Conflict) => {}
                 done => return done.map(|()| event),
             }

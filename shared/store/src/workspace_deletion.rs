@@ -19,6 +19,10 @@ struct DeletedWorkspace {
     workspace: Tenant,
 }
 
+/// An item of which nothing is wanted.
+#[derive(Deserialize)]
+struct AnyItem {}
+
 impl Table {
     /// Marks a workspace for deletion, once. [`StoreError::Conflict`] when it has no row, or is marked already.
     pub async fn mark_workspace_deleted(
@@ -39,6 +43,18 @@ impl Table {
         let listed: Vec<DeletedWorkspace> =
             self.query_prefix(key::DELETED_WORKSPACES_PARTITION, "WS#").await?;
         Ok(listed.into_iter().map(|one| one.workspace).collect())
+    }
+
+    /// Returns whether a workspace exists: it is not being deleted, and something of it is stored. One that only the
+    /// issuer's claims name has no row of its own.
+    pub async fn workspace_exists(&self, ws: &Tenant) -> Result<bool, StoreError> {
+        match self.workspace(ws).await? {
+            Some(workspace) => Ok(workspace.deleted_at.is_none()),
+            None => {
+                let any: Vec<AnyItem> = self.query_asc(&key::workspace(ws), "!", "\u{7f}", 1).await?;
+                Ok(!any.is_empty())
+            }
+        }
     }
 
     /// Records that nobody can begin anything in the workspace any more.

@@ -48,11 +48,14 @@ export async function what_others_change_shows_at_once({ open, system }) {
 export async function nothing_is_missed_when_sockets_break({ open, system }) {
   const tab = await open();
   // Of what the hub says each third is lost, and it hangs up after four words.
+  let opened;
+  const again = new Promise((resolve) => (opened = resolve));
   let sockets = 0;
   await tab.page.routeWebSocket(/\/live/, (socket) => {
     const hub = socket.connectToServer();
     let words = 0;
     sockets += 1;
+    if (sockets > 1) opened();
     hub.onMessage((message) => {
       words += 1;
       if (words % 3 !== 0) socket.send(message);
@@ -65,7 +68,7 @@ export async function nothing_is_missed_when_sockets_break({ open, system }) {
   const ids = [];
   for (let n = 1; n <= 12; n += 1) ids.push(await add(system, `Rule number ${n}`));
   for (let n = 1; n <= 12; n += 1) await tab.page.waitForSelector(`ul.rules >> text="Rule number ${n}"`);
-  assert.ok(sockets > 1, "a socket was opened again");
+  await again;
   for (const id of ids) await remove(system, id);
   await tab.page.waitForSelector("ul.rules >> text=Rule number", { state: "detached" });
 }
@@ -115,4 +118,43 @@ export async function ten_thousand_events_do_not_freeze_a_page({ open }) {
   await seen;
   console.log(`   10,000 events: worst frame ${(await tab.page.evaluate(() => window.worstFrame)).toFixed(0)} ms, ${asked.length} readings`);
   assert.ok(asked.length <= 5, `${asked.length} readings`);
+}
+
+export async function what_was_changed_is_marked_on_the_chart({ open, system }) {
+  const [account] = (await system.api("ad-accounts?selected=true")).data;
+  const [campaign] = (await system.api(`ad-accounts/${account.id}/campaigns?limit=1`)).data;
+  const patch = (body) => system.api(`ad-accounts/${account.id}/campaigns/${campaign.id}`, { method: "PATCH", body });
+  const [before, after] = campaign.status === "ACTIVE" ? ["ACTIVE", "PAUSED"] : ["PAUSED", "ACTIVE"];
+  await patch({ status: after });
+  const tab = await open();
+  await tab.signIn("viewer", "/w/demo/overview?range=this_month");
+  await tab.page.click(".changes summary");
+  await tab.page.waitForSelector(`.changes >> text=${after === "PAUSED" ? "paused" : "activated"} the campaign “${campaign.name}”`);
+  // One that happens now is drawn at once.
+  await patch({ status: before });
+  await tab.page.waitForSelector(`.changes >> text=${before === "PAUSED" ? "paused" : "activated"} the campaign “${campaign.name}”`);
+  const drawn = JSON.parse(await tab.page.textContent("pre[data-chart=overview]"));
+  const { data } = await system.api(`ad-accounts/${account.id}/changes?since=${drawn.days[0]}&until=${drawn.days.at(-1)}&limit=500`);
+  assert.deepEqual(drawn.changes.map(({ id }) => id), data.filter(({ phase }) => phase !== "failed").map(({ id }) => id));
+  assert.ok(drawn.changes.every(({ day }) => drawn.days.includes(day)));
+}
+
+export async function a_launch_appears_with_what_it_made({ open, system }) {
+  const tab = await open();
+  await tab.signIn("viewer", "/w/demo/launches");
+  await arrives(tab, "live");
+  await tab.page.waitForSelector("main .empty, main tr[data-launch]");
+  const [account] = (await system.api("ad-accounts?selected=true")).data;
+  const body = {
+    name: "Launched elsewhere", objective: "OUTCOME_SALES", daily_budget: { amount: 5000, currency: account.currency },
+    ad_set: { optimization_goal: "OFFSITE_CONVERSIONS", countries: ["SG"], promoted_object: { pixel_id: "123", custom_event_type: "PURCHASE" } },
+    ad: { creative: { post_id: system.post } },
+  };
+  const launch = await system.api(`ad-accounts/${account.id}/campaigns`, { method: "POST", body, headers: { "idempotency-key": "live" } });
+  const row = tab.page.locator(`tr[data-launch="${launch.launch_id}"]`);
+  await row.locator("text=Committed").waitFor();
+  assert.deepEqual((await system.api("launches")).data[0], launch);
+  await row.locator("a").click();
+  await tab.page.waitForSelector("h1:has-text('Launched elsewhere')");
+  await tab.page.waitForSelector(".history >> text=launched the campaign “Launched elsewhere”");
 }

@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 
-const PAGES = ["Overview", "Campaigns", "Rules", "Connections", "Members", "Audit log", "Settings"];
+const PAGES = ["Overview", "Campaigns", "Rules", "Connections", "Launches", "Members", "Audit log", "Settings"];
 
 async function walk(tab, suffix, screenshots) {
   await tab.settled();

@@ -20,8 +20,17 @@ pub(crate) struct Activity {
     pub(crate) fields: Value,
 }
 
+/// Who changes objects.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Author<'a> {
+    /// A caller of the API, with the token of this app.
+    App(&'a str),
+    /// Somebody in Ads Manager.
+    Person,
+}
+
 /// Returns the log entry of a new object; `None` for anything but a campaign, ad set or ad.
-pub(crate) fn for_created(node: &Node, account: &Account) -> Option<Activity> {
+pub(crate) fn for_created(node: &Node, account: &Account, author: Author<'_>) -> Option<Activity> {
     let (event, description) = match node.kind {
         Kind::Campaign => ("create_campaign_group", "Campaign created"),
         Kind::AdSet => ("create_ad_set", "Ad set created"),
@@ -29,16 +38,21 @@ pub(crate) fn for_created(node: &Node, account: &Account) -> Option<Activity> {
         _ => return None,
     };
     let at = node.text("created_time").and_then(parse_time)?;
-    Some(activity(node, account, at, event, description, json!({ "new_value": node.text("name") })))
+    Some(activity(node, account, (at, author), event, description, json!({ "new_value": node.text("name") })))
 }
 
 /// Returns the log entries of a changed object: one for each changed field that the log covers.
-pub(crate) fn for_changed(before: &Node, after: &Node, account: &Account, at: Timestamp) -> Vec<Activity> {
+pub(crate) fn for_changed(
+    before: &Node,
+    after: &Node,
+    account: &Account,
+    by: (Timestamp, Author<'_>),
+) -> Vec<Activity> {
     let of_kind = EVENTS.iter().filter(|(kind, ..)| *kind == after.kind);
     let entries = of_kind.filter_map(|(_, field, event, description)| {
         let (old, new) = (before.fields.get(*field), after.fields.get(*field));
         (old != new)
-            .then(|| activity(after, account, at, event, description, extra(field, old, new, account)))
+            .then(|| activity(after, account, by, event, description, extra(field, old, new, account)))
     });
     entries.collect()
 }
@@ -67,7 +81,7 @@ const EVENTS: [(Kind, &str, &str, &str); 18] = [
 fn activity(
     node: &Node,
     account: &Account,
-    at: Timestamp,
+    (at, author): (Timestamp, Author<'_>),
     event: &str,
     description: &str,
     extra: Value,
@@ -79,7 +93,14 @@ fn activity(
         _ => "AD",
     };
     let local = at.to_zoned(account.zone.clone()).strftime("%m/%d/%Y at %-I:%M %p").to_string();
+    let (application, program, person) = match author {
+        Author::App(id) => (Some(id), "Adflight", "Olga Owner"),
+        Author::Person => (None, "Ads Manager", "Ann Manager"),
+    };
     let fields = json!({
+        "actor_name": person,
+        "application_id": application,
+        "application_name": program,
         "event_type": event,
         "translated_event_type": description,
         // In UTC, unlike the times of objects.

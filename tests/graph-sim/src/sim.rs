@@ -80,6 +80,7 @@ impl GraphSim {
         let address = listener.local_addr().map_err(port)?;
         let base_url = format!("http://{address}");
         world.base_url.clone_from(&base_url);
+        world.app_id.clone_from(&config.app.app_id);
         let (stop, mut stopped) = watch::channel(());
         world.reports.settings = config.behaviour.reports;
         if config.behaviour.restates {

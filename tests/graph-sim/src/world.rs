@@ -7,7 +7,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value, json};
 
-use crate::activity::{self, Activity};
+use crate::activity::{self, Activity, Author};
 use crate::business::Businesses;
 use crate::event::AccountEvent;
 use crate::facts::Facts;
@@ -41,6 +41,8 @@ pub(crate) struct World {
     pub(crate) uploads: Uploads,
     /// The simulator's base URL, for upload URLs.
     pub(crate) base_url: String,
+    /// The app whose tokens callers have.
+    pub(crate) app_id: String,
     pub(crate) deadlines: Deadlines,
     pub(crate) reports: ReportRuns,
     created: i64,
@@ -66,6 +68,7 @@ impl World {
             media: MediaLimits::default(),
             uploads: Uploads::default(),
             base_url: String::new(),
+            app_id: String::new(),
             deadlines: Deadlines::new(),
             reports: ReportRuns::default(),
             created: 0,
@@ -98,15 +101,16 @@ impl World {
     pub(crate) fn insert(&mut self, kind: Kind, account: &str, id: &str, fields: Map<String, Value>) {
         let (account, position) = (account.to_owned(), -self.created);
         let node = Node { kind, account, position, fields, processing: ProcessingState::Idle };
-        self.activities.extend(activity::for_created(&node, self.owner(&node)));
+        self.activities.extend(activity::for_created(&node, self.owner(&node), Author::App(&self.app_id)));
         self.nodes.insert(id.to_owned(), node);
     }
 
     /// Logs how an object differs from its earlier state.
-    pub(crate) fn log_change(&mut self, before: &Node, at: Timestamp) {
+    pub(crate) fn log_change(&mut self, before: &Node, at: Timestamp, is_of_app: bool) {
         let id = before.text("id").unwrap_or_default();
         let Some(after) = self.nodes.get(id) else { return };
-        self.activities.extend(activity::for_changed(before, after, self.owner(after), at));
+        let author = if is_of_app { Author::App(&self.app_id) } else { Author::Person };
+        self.activities.extend(activity::for_changed(before, after, self.owner(after), (at, author)));
     }
 
     /// Returns an id that no object has yet.
@@ -204,7 +208,7 @@ impl World {
                 value => drop(node.fields.insert(name, value)),
             }
         }
-        self.log_change(&before, now);
+        self.log_change(&before, now, false);
     }
 
     fn is_descendant(&self, node: &Node, id: &str) -> bool {

@@ -97,7 +97,7 @@ pub(crate) fn execute(world: &mut World, operation: &Operation, write: &Write) -
     let before = world.nodes.get(&operation.id).cloned();
     let response = apply(world, operation, write)?;
     if let Some(before) = before {
-        world.log_change(&before, write.time);
+        world.log_change(&before, write.time, true);
     }
     Ok(response)
 }

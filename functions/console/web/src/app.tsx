@@ -22,6 +22,7 @@ const pages = {
   overview: page(() => import("./pages/overview")),
   campaigns: page(() => import("./pages/campaigns")),
   detail: page(() => import("./pages/detail")),
+  launches: page(() => import("./pages/launches")),
   rules: page(() => import("./pages/rules")),
   connections: page(() => import("./pages/connections")),
   members: page(() => import("./pages/members")),

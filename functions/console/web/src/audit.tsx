@@ -16,12 +16,17 @@ export function outcomes(entries: Entry[]): Entry[] {
   });
 }
 
+/** Writes a person, by the subject of their session. */
+export function person(subject: string): string {
+  const state = session.value;
+  return state.kind === "signed-in" && state.person.subject === subject ? "you" : subject;
+}
+
 /** Writes who did something. */
 export function actor(by: Schemas["Actor"]): string {
-  const state = session.value;
   switch (by.kind) {
     case "person":
-      return state.kind === "signed-in" && state.person.subject === by.subject ? "you" : by.subject;
+      return person(by.subject);
     case "rule":
       return "a rule";
     case "schedule":

@@ -3,6 +3,7 @@
 import { useRef } from "preact/hooks";
 import { api, answer, type Schemas } from "./api";
 import { days as writeDays } from "./format";
+import type { Change } from "./changes";
 import { lazy } from "./lazy";
 import { measure, type Values } from "./measures";
 import type { Line } from "./parts/plot";
@@ -128,10 +129,11 @@ function incompleteDays(accounts: Answer["ad_accounts"], days: string[]): string
 }
 
 /** The tiles of the totals, and the chart of revenue and spend. */
-export function TilesAndChart({ name, title = "Revenue and spend", daily, period, digits, timezone }: {
+export function TilesAndChart({ name, title = "Revenue and spend", daily, changes, period, digits, timezone }: {
   name: string;
   title?: string;
   daily: Resource<Answer>;
+  changes: Resource<Change[]>;
   period: Period;
   digits: number;
   timezone: string;
@@ -153,7 +155,7 @@ export function TilesAndChart({ name, title = "Revenue and spend", daily, period
           <Chart
             title={title} name={name} digits={digits} currency={data.currency} timezone={timezone} busy={daily.loading}
             data={{ days: shown, incomplete: incompleteDays(data.ad_accounts, shown), lines: [line("purchase_value", "revenue"), line("spend", "spend")] }}
-            totals={data.totals.measures} comparedLabel={data.compared && writeDays(data.compared.since, data.compared.until)}
+            changes={changes} totals={data.totals.measures} comparedLabel={data.compared && writeDays(data.compared.since, data.compared.until)}
             onSelect={(since, until) => setParams(daysParams(since, until), { push: true })}
           />
         )

@@ -13,6 +13,7 @@ mod api_middleware;
 mod audit;
 mod backfill;
 mod breakdowns;
+mod changes;
 mod concurrent_deletion;
 mod connect;
 mod consent;

@@ -170,8 +170,11 @@ fn body_of(scenario: &Scenario, operation: &str) -> Value {
 
 /// Returns the query that a route requires.
 fn query_of(operation: &str) -> &'static str {
-    let wants_days = ["query_insights", "export_insights"].contains(&operation);
-    if wants_days { "?level=ad&since=2026-11-01&until=2026-11-02" } else { "" }
+    match operation {
+        "query_insights" | "export_insights" => "?level=ad&since=2026-11-01&until=2026-11-02",
+        "list_changes" => "?since=2026-11-01",
+        _ => "",
+    }
 }
 
 /// Returns every route that requires a session.

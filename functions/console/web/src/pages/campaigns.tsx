@@ -6,6 +6,7 @@ import { BudgetCell, DeliveryCell, MeasureCell, NameCell, switched, toggleRow } 
 import { currentView, LEVELS, measuresOf, STATES, type Level, type Row, type View } from "../campaigns/levels";
 import { useRows } from "../campaigns/rows";
 import { change, pending } from "../campaigns/writes";
+import { useChanges } from "../changes";
 import { plural, words } from "../format";
 import { lazy } from "../lazy";
 import { COLUMN_SETS, measure } from "../measures";
@@ -201,5 +202,6 @@ function Numbers({ account, view, period, digits }: { account: AdAccount; view: 
   if (view.level === "campaign" && view.state) filters.push({ field: "effective_status", op: "in", value: STATES[view.state]!.statuses as never });
   const daily = useDays({ workspace: path.value[1]!, ids: [account.id], level: view.adset ? "adset" : "account", filters, period });
   const isWhole = view.level !== "campaign" && (view.q !== "" || view.state !== undefined);
-  return <TilesAndChart name="campaigns" title={isWhole ? "Revenue and spend, without search and state" : "Revenue and spend"} daily={daily} period={period} digits={digits} timezone={account.timezone} />;
+  const changes = useChanges([account], period, view.adset || view.campaign || undefined);
+  return <TilesAndChart name="campaigns" title={isWhole ? "Revenue and spend, without search and state" : "Revenue and spend"} daily={daily} changes={changes} period={period} digits={digits} timezone={account.timezone} />;
 }

@@ -2,15 +2,15 @@
 
 import { useState } from "preact/hooks";
 import { api, answer, Problem } from "../api";
-import { actor, Change, outcomes } from "../audit";
 import { BreakdownCards } from "../breakdowns";
-import { moment, plural, words } from "../format";
+import { Changes, useChanges } from "../changes";
+import { words } from "../format";
 import { TilesAndChart, useDays, type Scope } from "../numbers";
 import { Icon } from "../parts/icons";
 import { CompareToggle, RangePicker } from "../parts/range";
 import { Head } from "../parts/shell";
 import { Empty, Failure, Skeleton } from "../parts/states";
-import { currentPeriod } from "../period";
+import { addDays, currentPeriod, todayIn } from "../period";
 import { useResource } from "../resource";
 import { params, path } from "../route";
 import { accountPath, adAccount, adAccounts, can, digitsOf, inWorkspace, nameOf, type AdAccount } from "../store";
@@ -50,6 +50,7 @@ function Detail({ account, id }: { account: AdAccount; id: string }) {
     })), { every: REFRESH_MS, shows: [`metrics:${account.id}`, `entities:${account.id}`, `schedules:${account.id}`] });
   const scope: Scope = { workspace, ids: [account.id], level, filters: [{ field: level, op: "in", value: [id] }], period };
   const daily = useDays(scope);
+  const changes = useChanges([account], period, id);
   const [editing, setEditing] = useState<string>();
   const entity = found.data && ({ ...found.data, ...confirmed.value.get(id) } as Entity);
   const list = inWorkspace(`${account.id}/campaigns`);
@@ -84,10 +85,10 @@ function Detail({ account, id }: { account: AdAccount; id: string }) {
           <Problems entity={entity} />
         </section>
       )}
-      <TilesAndChart name="detail" daily={daily} period={period} digits={digits} timezone={account.timezone} />
+      <TilesAndChart name="detail" daily={daily} changes={changes} period={period} digits={digits} timezone={account.timezone} />
       <div class="cards">
         <BreakdownCards scope={scope} digits={digits} />
-        {can("owner") && <History account={account} id={id} workspace={workspace} />}
+        <History account={account} id={id} />
       </div>
     </>
   );
@@ -129,28 +130,18 @@ function Problems({ entity: { issues = [], review_feedback: feedback = [] } }: {
   );
 }
 
-/** Entries of the audit log that are read for a history. */
-const HISTORY_ROWS = 500;
+/** Days back to which a history goes. */
+const HISTORY_DAYS = 395;
 
-function History({ account, id, workspace }: { account: AdAccount; id: string; workspace: string }) {
-  const found = useResource(`audit:${workspace}`, (signal) =>
-    answer(api.GET("/v1/workspaces/{workspace}/audit", { params: { path: { workspace }, query: { limit: HISTORY_ROWS } }, signal })), { shows: ["audit"] });
-  const entries = outcomes(found.data?.data ?? []).filter(({ target }) => target.endsWith(`/${id}`));
+function History({ account, id }: { account: AdAccount; id: string }) {
+  const today = todayIn(account.timezone);
+  const found = useChanges([account], { since: addDays(today, -HISTORY_DAYS), until: today }, id);
   return (
     <section class="card" aria-label="History">
       <h2>History</h2>
       {found.error && <Failure what="It could not be read." error={found.error} retry={found.reload} />}
-      {found.data && entries.length === 0 && <p class="fine">Nothing was changed here lately by people, rules or schedules.</p>}
-      <ol class="history">
-        {entries.map((entry) => (
-          <li key={entry.id}>
-            <span class="fine"><time dateTime={entry.at}>{moment(entry.at, account.timezone)}</time> · {actor(entry.actor)}{entry.phase !== "done" && ` · ${entry.phase}`}</span>
-            <Change entry={entry} />
-            {entry.reason && <span class="bad-text">{entry.reason}</span>}
-          </li>
-        ))}
-      </ol>
-      {entries.length > 0 && <p class="fine">{plural(entries.length, "entry", "entries")} of the last {HISTORY_ROWS} of the workspace</p>}
+      {found.data?.length === 0 && <p class="fine">Nothing was changed here by people, rules or schedules in the last 13 months.</p>}
+      {found.data && <Changes changes={found.data} />}
     </section>
   );
 }

@@ -1,6 +1,7 @@
 // The overview: what was spent and what came of it, over one ad account or several in one currency.
 
 import { BreakdownCards } from "../breakdowns";
+import { useChanges } from "../changes";
 import { days as writeDays, plural } from "../format";
 import { measure, type Values } from "../measures";
 import { isPending, TilesAndChart, useDays, useNumbers, type Scope } from "../numbers";
@@ -49,6 +50,7 @@ function Numbers({ accounts, all }: { accounts: AdAccount[]; all: AdAccount[] })
   const ids = accounts.slice(0, MAX_ACCOUNTS).map(({ id }) => id);
   const scope: Scope = { workspace: path.value[1]!, ids, level: "account", filters: [], period };
   const daily = useDays(scope);
+  const changes = useChanges(accounts, period);
   const whole = useNumbers(scope, ["spend", ...FUNNEL], [], { compared: false });
   const pending = daily.data && isPending(daily.data);
   return (
@@ -62,7 +64,7 @@ function Numbers({ accounts, all }: { accounts: AdAccount[]; all: AdAccount[] })
       <p class="print-only">{accounts.map(nameOf).join(", ")} · {writeDays(period.since, period.until)} · {currency} · days in {timezone}</p>
       {accounts.length > MAX_ACCOUNTS && <Banner tone="note">These are the first {MAX_ACCOUNTS} of {plural(accounts.length, "ad account")}.</Banner>}
       {pending && <Banner tone="note">Some of these days are still being measured: their numbers grow while you look.</Banner>}
-      <TilesAndChart name="overview" daily={daily} period={period} digits={digits} timezone={timezone} />
+      <TilesAndChart name="overview" daily={daily} changes={changes} period={period} digits={digits} timezone={timezone} />
       <div class="cards">
         <section class="card" aria-label="Funnel">
           <h2>Funnel</h2>

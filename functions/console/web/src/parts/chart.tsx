@@ -1,16 +1,20 @@
 // A chart of measures by day, with what it draws once more as a table and as JSON.
 
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { ChangesBelow, type Change } from "../changes";
 import { day as writeDay, days as writeDays, plural } from "../format";
 import { measure, write } from "../measures";
+import type { Resource } from "../resource";
 import { theme } from "../theme";
 import { draw, type Line, type PlotData } from "./plot";
+
+type ChartData = Omit<PlotData, "marked">;
 
 interface Props {
   title: string;
   /** What the chart is called in the page's JSON. */
   name: string;
-  data: PlotData;
+  data: ChartData;
   /** Totals of each measure over the range. */
   totals: Record<string, string | number | undefined>;
   comparedLabel?: string | undefined;
@@ -18,25 +22,30 @@ interface Props {
   digits: number;
   timezone: string;
   busy: boolean;
+  /** What was changed meanwhile. */
+  changes: Resource<Change[]>;
   onSelect: (since: string, until: string) => void;
 }
 
 const HEIGHT = 208;
 
-export default function Chart({ title, name, data, totals, comparedLabel, currency, digits, timezone, busy, onSelect }: Props) {
+export default function Chart({ title, name, data, totals, comparedLabel, currency, digits, timezone, busy, changes, onSelect }: Props) {
   const host = useRef<HTMLDivElement>(null);
   const [hovered, setHovered] = useState<{ index: number; left: number } | undefined>();
   const [asTable, setAsTable] = useState(false);
   const select = useRef(onSelect);
   select.current = onSelect;
+  const marks = useMemo(() => (changes.data ?? []).filter(({ happened }) => happened), [changes.data]);
   const mirror = useMemo(
-    () => JSON.stringify({ days: data.days, timezone, currency, series: data.lines, incomplete: data.incomplete }),
-    [data, timezone, currency],
+    () => JSON.stringify({
+      days: data.days, timezone, currency, series: data.lines, incomplete: data.incomplete, changes: marks.map(({ id, day }) => ({ id, day })),
+    }),
+    [data, timezone, currency, marks],
   );
 
   useEffect(() => {
     const element = host.current!;
-    const drawn = draw(element, data, HEIGHT, {
+    const drawn = draw(element, { ...data, marked: new Set(marks.map(({ day }) => day)) }, HEIGHT, {
       cursor: (index, left) => setHovered(index === undefined ? undefined : { index, left }),
       select: (since, until) => select.current(since, until),
     });
@@ -61,13 +70,15 @@ export default function Chart({ title, name, data, totals, comparedLabel, curren
             <li key={of}><i class={`swatch ${tone}`} />{label} <b>{write(measure(of), totals[of], digits)}</b></li>
           ))}
           {comparedLabel && <li><i class="dash" />{comparedLabel}</li>}
+          {marks.length > 0 && <li><i class="mark" />{plural(marks.length, "change")}</li>}
           {data.incomplete.length > 0 && <li><i class="hatch" />{plural(data.incomplete.length, "day")} not complete</li>}
         </ul>
       </header>
       <div class="plot">
         <div ref={host} role="img" aria-label={`${title}, ${range}: ${says}.`} style={{ height: `${HEIGHT}px` }} />
-        {hovered && data.days[hovered.index] && <Tooltip data={data} {...hovered} digits={digits} width={host.current?.clientWidth ?? 0} />}
+        {hovered && data.days[hovered.index] && <Tooltip data={data} changes={marks} {...hovered} digits={digits} width={host.current?.clientWidth ?? 0} />}
       </div>
+      <ChangesBelow marks={marks} error={changes.error} />
       <details onToggle={(event) => setAsTable(event.currentTarget.open)}>
         <summary>Show as table</summary>
         {asTable && <Table data={data} digits={digits} title={title} />}
@@ -80,7 +91,11 @@ export default function Chart({ title, name, data, totals, comparedLabel, curren
 const value = (line: Line, values: (string | null)[], index: number, digits: number) =>
   write(measure(line.measure), values[index] ?? undefined, digits);
 
-function Tooltip({ data, index, left, width, digits }: { data: PlotData; index: number; left: number; width: number; digits: number }) {
+/** Changes of a day that fit beside its numbers. */
+const TOOLTIP_CHANGES = 3;
+
+function Tooltip({ data, changes, index, left, width, digits }: { data: ChartData; changes: Change[]; index: number; left: number; width: number; digits: number }) {
+  const ofDay = changes.filter(({ day }) => day === data.days[index]);
   const isRight = left > width / 2;
   const shift = isRight ? { right: `${width - left - 48 + 16}px` } : { left: `${left + 48 + 16}px` };
   return (
@@ -92,12 +107,14 @@ function Tooltip({ data, index, left, width, digits }: { data: PlotData; index: 
           {line.previous && <span class="fine"> before {value(line, line.previous, index, digits)}</span>}
         </div>
       ))}
+      {ofDay.slice(0, TOOLTIP_CHANGES).map(({ id, who, text }) => <div class="tooltip-change" key={id}><i class="mark" />{who} {text}</div>)}
+      {ofDay.length > TOOLTIP_CHANGES && <div class="fine">and {plural(ofDay.length - TOOLTIP_CHANGES, "more change")}</div>}
       {data.incomplete.includes(data.days[index]!) && <div class="fine">This day is not complete yet.</div>}
     </div>
   );
 }
 
-function Table({ data, digits, title }: { data: PlotData; digits: number; title: string }) {
+function Table({ data, digits, title }: { data: ChartData; digits: number; title: string }) {
   return (
     <div class="table-scroll" tabIndex={0} role="region" aria-label={`${title} as a table`}>
       <table class="plain">

@@ -20,6 +20,7 @@ export function entries(): Entry[] {
     account !== undefined && { page: "campaigns", label: "Campaigns", icon: "campaigns", href: inWorkspace(`${account}/campaigns`), key: "c" },
     { page: "rules", label: "Rules", icon: "rules", href: inWorkspace("rules"), key: "r" },
     { page: "connections", label: "Connections", icon: "connections", href: inWorkspace("connections"), key: "n" },
+    { page: "launches", label: "Launches", icon: "launches", href: inWorkspace("launches"), key: "l" },
     { page: "members", label: "Members", icon: "members", href: inWorkspace("members"), key: "m" },
     can("owner") && { page: "audit", label: "Audit log", icon: "audit", href: inWorkspace("audit"), key: "a" },
     { page: "settings", label: "Settings", icon: "settings", href: inWorkspace("settings"), key: "s" },

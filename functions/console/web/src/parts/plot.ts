@@ -21,6 +21,8 @@ export interface PlotData {
   lines: Line[];
   /** Days whose numbers are not complete. */
   incomplete: string[];
+  /** Days on which something was changed. */
+  marked: Set<string>;
 }
 
 interface Handlers {
@@ -49,7 +51,7 @@ const HATCH = 6;
 export function draw(host: HTMLElement, data: PlotData, height: number, { cursor, select }: Handlers): uPlot {
   const probe = host.appendChild(document.createElement("i"));
   const color = (name: string) => colorOf(probe, name);
-  const [text, line, weekend, hatch] = [color("text-3"), color("line"), color("weekend"), color("hatch")];
+  const [text, line, weekend, hatch, mark] = [color("text-3"), color("line"), color("weekend"), color("hatch"), color("text-2")];
   const kinds = [...new Set(data.lines.map(({ measure: name }) => measure(name).kind))];
   const scaleOf = (name: string) => (kinds.indexOf(measure(name).kind) === 0 ? "y" : "y2");
   const series: uPlot.Series[] = [{}];
@@ -89,6 +91,7 @@ export function draw(host: HTMLElement, data: PlotData, height: number, { cursor
     ],
     hooks: {
       drawClear: [(plot) => shade(plot, data, weekend, hatch)],
+      draw: [(plot) => drawMarks(plot, data, mark)],
       setCursor: [(plot) => cursor(plot.cursor.idx ?? undefined, plot.cursor.left ?? 0)],
       setSelect: [(plot) => {
         const [from, to] = [plot.posToIdx(plot.select.left), plot.posToIdx(plot.select.left + plot.select.width)];
@@ -142,5 +145,27 @@ function shade(plot: uPlot, { days, incomplete }: PlotData, weekend: string, hat
       ctx.restore();
     }
   });
+  ctx.restore();
+}
+
+/** Marks the days on which something was changed: a line down from a diamond above the plot. */
+function drawMarks(plot: uPlot, { days, marked }: PlotData, color: string): void {
+  const { ctx, bbox } = plot;
+  const size = 4 * devicePixelRatio;
+  ctx.save();
+  [ctx.fillStyle, ctx.strokeStyle, ctx.lineWidth] = [color, color, devicePixelRatio];
+  ctx.setLineDash([2 * devicePixelRatio, 3 * devicePixelRatio]);
+  for (const day of days) {
+    if (!marked.has(day)) continue;
+    const x = plot.valToPos(seconds(day), "x", true);
+    const y = bbox.top - 2 * size;
+    ctx.beginPath();
+    for (const [dx, dy] of [[0, -size], [size, 0], [0, size], [-size, 0]] as const) ctx.lineTo(x + dx, y + dy);
+    ctx.fill();
+    ctx.beginPath();
+    ctx.moveTo(x, y + size);
+    ctx.lineTo(x, bbox.top + bbox.height);
+    ctx.stroke();
+  }
   ctx.restore();
 }
