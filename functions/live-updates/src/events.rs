@@ -65,7 +65,7 @@ impl LiveUpdates {
         let RequestContext { caller: session, query: LiveEventsQuery { after, wait }, .. } = context;
         let workspace = &session.workspace;
         let from_latest = async |missed| -> Result<_, Error> {
-            let latest = self.table.latest_live_event(workspace).await?.unwrap_or(0);
+            let latest = self.table.latest_live_event(workspace, self.clock.now()).await?.unwrap_or(0);
             Ok(Json(LiveEventList { data: Vec::new(), latest, missed, ask_again: 0 }))
         };
         let Some(after) = after else { return from_latest(false).await };

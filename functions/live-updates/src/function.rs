@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use domain::Error;
-use domain::live::Changed;
+use domain::live::{Changed, LiveEvent};
 use domain::tenant::Tenant;
 use futures_util::{StreamExt, stream};
 use http::Request;
@@ -56,22 +57,54 @@ impl LiveUpdates {
             workspaces.entry(workspace).or_default().insert(changed);
         }
         let appended = stream::iter(workspaces).map(|(workspace, changed)| async move {
-            let changed = self.known(&workspace, changed).await?;
-            if changed.is_empty() || !self.table.workspace_exists(&workspace).await? {
-                return Ok(());
-            }
-            let event = self.table.append_live_event(&workspace, changed, self.clock.now()).await?;
-            if let Some(hub) = &self.hub
-                && let Err(error) = hub.publish(&workspace, &event).await
-            {
-                // Pages that have a socket there find the event by themselves, later.
-                tracing::warn!(%workspace, %error, "The hub was not told of an event.");
-            }
-            Ok(())
+            let appended = self.append(&workspace, changed).await;
+            (workspace, appended)
         });
-        let appended: Vec<Result<(), Error>> =
-            appended.buffer_unordered(CONCURRENT_WORKSPACES).collect().await;
-        appended.into_iter().collect()
+        let appended: Vec<_> = appended.buffer_unordered(CONCURRENT_WORKSPACES).collect().await;
+        let (mut events, mut failed) = (Vec::new(), None);
+        for (workspace, appended) in appended {
+            match appended {
+                Ok(event) => events.extend(event.map(|event| (workspace, event))),
+                Err(error) if error.is_retryable() => failed = Some(error),
+                // Delivered again, it would fail again, and hold up all others.
+                Err(error) => tracing::error!(%workspace, %error, "A live event was not appended."),
+            }
+        }
+        if let Some(hub) = &self.hub {
+            self.tell(hub, events).await;
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Appends an event of these changes, unless nobody can look at them any more.
+    async fn append(
+        &self,
+        workspace: &Tenant,
+        changed: BTreeSet<Changed>,
+    ) -> Result<Option<LiveEvent>, Error> {
+        let changed = self.known(workspace, changed).await?;
+        if changed.is_empty() || !self.table.workspace_exists(workspace).await? {
+            return Ok(None);
+        }
+        Ok(Some(self.table.append_live_event(workspace, changed, self.clock.now()).await?))
+    }
+
+    /// Tells the hub of events. A hub that does not answer is told of nothing more this time: pages that have a socket there
+    /// find the events by themselves, within a minute.
+    async fn tell(&self, hub: &HubClient, events: Vec<(Tenant, LiveEvent)>) {
+        let is_there = AtomicBool::new(true);
+        let told = stream::iter(events).map(|(workspace, event)| {
+            let is_there = &is_there;
+            async move {
+                if is_there.load(Ordering::Relaxed)
+                    && let Err(error) = hub.publish(&workspace, &event).await
+                {
+                    is_there.store(false, Ordering::Relaxed);
+                    tracing::warn!(%workspace, %error, "The hub was not told of an event.");
+                }
+            }
+        });
+        told.buffer_unordered(CONCURRENT_WORKSPACES).collect::<()>().await;
     }
 
     /// Leaves out ad accounts that are deleted: what was written before would name them again.

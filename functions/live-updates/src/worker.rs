@@ -123,7 +123,8 @@ impl DurableObject for LiveHub {
         if let (Some(id), WebSocketIncomingMessage::String(text)) = (self.id(&socket), message) {
             self.with(|hub| hub.received(id, &text));
         }
-        self.close_due()
+        self.close_due();
+        Ok(())
     }
 
     async fn websocket_close(&self, socket: WebSocket, _: usize, _: String, _: bool) -> worker::Result<()> {
@@ -137,7 +138,7 @@ impl DurableObject for LiveHub {
     /// Closes sockets whose time is over.
     async fn alarm(&self) -> worker::Result<Response> {
         self.wake().await?;
-        self.close_due()?;
+        self.close_due();
         self.set_alarm().await?;
         Response::empty()
     }
@@ -185,13 +186,14 @@ impl LiveHub {
     }
 
     async fn publish(&self, publication: &Publication) -> worker::Result<Response> {
+        // By what was sent before: what is sent now nobody can have seen.
+        self.close_due();
         if let Some(message) = self.with(|hub| hub.publish(&publication.events)) {
             self.answer_pings()?;
             for socket in self.state.get_websockets() {
                 // One that cannot be sent to is closed already, and reads what it missed.
                 let _ = socket.send_with_str(&message);
             }
-            self.close_due()?;
             self.remember().await?;
         }
         Ok(Response::empty()?.with_status(204))
@@ -204,13 +206,13 @@ impl LiveHub {
         Ok(())
     }
 
-    fn close_due(&self) -> worker::Result<()> {
+    fn close_due(&self) {
         for (id, closing) in self.with(|hub| hub.close_due(self.clock.now())) {
             for socket in self.state.get_websockets_with_tag(&id.to_string()) {
-                socket.close(Some(closing.code()), Some(closing.reason()))?;
+                // One that cannot be closed is closed already.
+                let _ = socket.close(Some(closing.code()), Some(closing.reason()));
             }
         }
-        Ok(())
     }
 
     async fn forget(&self, socket: &WebSocket) -> worker::Result<()> {

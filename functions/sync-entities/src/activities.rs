@@ -16,12 +16,11 @@ const OVERLAP: SignedDuration = SignedDuration::from_hours(2);
 const MAX_ENTRIES: usize = 2000;
 
 /// Adds what the platform tells since the last reading to the change log. What is told again changes nothing.
-pub(crate) async fn sync(table: &Table, client: &AccountClient, now: Timestamp) -> Result<usize, Error> {
+pub(crate) async fn sync(table: &Table, client: &AccountClient, now: Timestamp) -> Result<(), Error> {
     let (workspace, account) = (&client.workspace, &client.account.id);
     let read_until = table.activities_read_until(workspace, account).await?;
     let since = read_until.map_or(now - FIRST_READING, |until| until - OVERLAP);
     let activities = client.activities(since, MAX_ENTRIES).await?;
-    let mut added = 0;
     for activity in activities {
         let change = AccountChange::of_activity(activity);
         let entity = match &change.entity {
@@ -32,8 +31,7 @@ pub(crate) async fn sync(table: &Table, client: &AccountClient, now: Timestamp) 
             Some(stored) => change.about(stored.entity),
             None => change,
         };
-        added += usize::from(table.add_account_change(workspace, account, &change).await?);
+        table.add_account_change(workspace, account, &change).await?;
     }
-    table.store_activities_read_until(workspace, account, now).await?;
-    Ok(added)
+    Ok(table.store_activities_read_until(workspace, account, now).await?)
 }

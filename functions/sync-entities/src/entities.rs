@@ -201,7 +201,7 @@ impl<'a> EntitySync<'a> {
 const TIME_TO_WRITE: SignedDuration = SignedDuration::from_secs(30);
 
 /// Whether this invocation can go on for a while, and then write what it has read.
-fn has_time(clock: &Clock, wanted: SignedDuration) -> bool {
+pub(crate) fn has_time(clock: &Clock, wanted: SignedDuration) -> bool {
     let end = deadline::soft_deadline();
     end.is_none_or(|end| end.duration_since(clock.now()) >= wanted + TIME_TO_WRITE)
 }

@@ -41,6 +41,9 @@ use crate::entities::{EntitySync, EntitySyncStats};
 /// A recurring sync of an account that was synced a shorter time ago is a second one, and ends at once.
 const MIN_AGE: SignedDuration = SignedDuration::from_mins(10);
 
+/// Time that must be left to read the activity log.
+const ACTIVITIES_TIME: SignedDuration = SignedDuration::from_secs(60);
+
 /// A week, and the name of a dataset.
 type ChunkId = (IsoWeek, &'static str);
 
@@ -143,12 +146,6 @@ impl SyncEntities {
             Ok(sync) => sync.run().await,
             Err(error) => Err(error),
         };
-        // Only where entities can be read: what was changed is told of them. It is not worth a sync, and read the next time.
-        if let Ok(Some(_)) = &stats
-            && let Err(error) = activities::sync(table, &client, self.host.clock.now()).await
-        {
-            tracing::warn!(%workspace, %ad_account, %error, "The activity log of an ad account was not read.");
-        }
         let stats = match client.close(stats).await {
             Err(error) if error.is_retryable() || matches!(error, Error::Reconnect(_)) => return Err(error),
             Err(error) => Err(error),
@@ -165,7 +162,23 @@ impl SyncEntities {
         self.plan_next_sync(workspace, &account, stats.as_ref().ok()).await?;
         self.request_chunks(workspace, ad_account, weeks).await?;
         self.resume_reach(workspace, ad_account, cause).await?;
-        self.record_sync(&account, workspace, stats).await
+        let is_read = stats.is_ok();
+        self.record_sync(&account, workspace, stats).await?;
+        // Last, because nothing waits for it: what is not read now is read by the next sync.
+        if is_read
+            && entities::has_time(&self.host.clock, ACTIVITIES_TIME)
+            && let Err(error) = self.sync_activities(workspace, ad_account).await
+        {
+            tracing::warn!(%workspace, %ad_account, %error, "The activity log of an ad account was not read.");
+        }
+        Ok(())
+    }
+
+    /// Adds what was changed at the platform to the change log of an ad account.
+    async fn sync_activities(&self, workspace: &Tenant, ad_account: &AdAccountId) -> Result<(), Error> {
+        let client = self.connector.open(workspace, ad_account, Purpose::Sync).await?;
+        let synced = activities::sync(&self.connector.table, &client, self.host.clock.now()).await;
+        client.close(synced).await
     }
 
     /// Records what a sync of the entities has read, or why it cannot read them.

@@ -15,6 +15,9 @@ use store::audit::{EntryKey, is_entry_id_prefix};
 
 use crate::Workspaces;
 
+/// Changes that are read at once, where only those of an entity are wanted.
+const PAGE_READ: usize = 200;
+
 /// Changes that are read for one answer at most, where only those of an entity are wanted.
 const MAX_READ: usize = 2000;
 
@@ -70,7 +73,7 @@ impl Workspaces {
             Some(stored) => change.about(stored.entity),
             None => change,
         };
-        Ok(self.table.add_account_change(&key.workspace, &account, &change).await.map(drop)?)
+        Ok(self.table.add_account_change(&key.workspace, &account, &change).await?)
     }
 
     async fn list_changes(
@@ -92,7 +95,8 @@ impl Workspaces {
         }
         let (mut data, mut read) = (Vec::new(), 0);
         let more = loop {
-            let wanted = limit + 1 - data.len();
+            let missing = limit + 1 - data.len();
+            let wanted = if entity.is_some() { missing.max(PAGE_READ) } else { missing };
             let page =
                 self.table.account_changes(workspace, &ad_account, range, before.as_deref(), wanted).await?;
             read += page.len();
@@ -103,11 +107,12 @@ impl Workspaces {
                 break !is_last;
             }
         };
+        let is_full = data.len() > limit;
         data.truncate(limit);
         let last = data.last().map(|last| last.id.clone());
         // Where few of many concern the entity, the next page goes on after what was read.
-        let position = if data.len() == limit { last } else { before };
-        let after = position.filter(|_| more).map(|id| encode_cursor(&context.request, &id));
+        let position = if is_full { last } else { before };
+        let after = position.filter(|_| more || is_full).map(|id| encode_cursor(&context.request, &id));
         Ok(Json(List { data, after }))
     }
 }

@@ -71,7 +71,15 @@ impl Workspaces {
         }
         let logged = stream::iter(entries).map(|entry| self.log_change(entry));
         let logged: Vec<Result<(), Error>> = logged.buffer_unordered(CONCURRENT_ENTRIES).collect().await;
-        logged.into_iter().collect()
+        let mut failed = None;
+        for error in logged.into_iter().filter_map(Result::err) {
+            match error.is_retryable() {
+                true => failed = Some(error),
+                // Delivered again, it would fail again, and hold up all others. The entry stays in the audit log.
+                false => tracing::error!(%error, "A change was not added to the log of its ad account."),
+            }
+        }
+        failed.map_or(Ok(()), Err)
     }
 
     /// Handles a request.

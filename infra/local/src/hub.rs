@@ -162,12 +162,13 @@ async fn publish(State(hubs): State<Hubs>, headers: HeaderMap, body: String) -> 
     };
     let now = hubs.clock.now();
     hubs.with(&workspace, |open| {
+        // By what was sent before: what is sent now nobody can have seen.
+        open.close_due(now);
         if let Some(message) = open.hub.publish(&events) {
             let message = Message::text(message);
             for id in open.sockets.keys() {
                 open.send(*id, message.clone());
             }
-            open.close_due(now);
         }
     });
     StatusCode::NO_CONTENT

@@ -11,6 +11,8 @@ use crate::id::EntityId;
 pub struct Activity {
     /// When it happened.
     pub at: Timestamp,
+    /// What it was, as the platform's API names it.
+    pub event: String,
     /// What was done, such as `created` or `changed`.
     pub verb: &'static str,
     /// The level of the entity.

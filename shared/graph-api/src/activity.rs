@@ -61,6 +61,7 @@ impl GraphActivity {
         let (before, after) = what.values(&extra).unwrap_or_default();
         Some(Activity {
             at,
+            event: self.event_type,
             verb: if what == Field::Created { "created" } else { "changed" },
             level,
             entity: self.object_id,

@@ -41,7 +41,7 @@ pub struct AccountChange {
     /// The entity; none where a launch has left nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entity: Option<EntityId>,
-    /// The entity's name then.
+    /// The entity's name when the change was logged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// The campaign of an ad set or ad.
@@ -103,8 +103,9 @@ impl AccountChange {
 
     /// Returns the change that the platform tells. It has the same id whenever it is told.
     pub fn of_activity(activity: Activity) -> Self {
-        let Activity { at, verb, level, entity, name, by, summary, before, after } = activity;
-        let content = sha256(&format!("{verb} {level} {entity} {summary:?} {before} {after}"));
+        let Activity { at, event, verb, level, entity, name, by, summary, before, after } = activity;
+        // The words may be in another language the next time.
+        let content = sha256(&format!("{event} {entity} {before} {after}"));
         Self {
             id: format!("{}-1-{}", first_id(at), content.get(..12).unwrap_or(&content)),
             at,
@@ -165,20 +166,41 @@ impl Table {
         self.put(&key::activity_progress(ws, account), &ActivityProgress { read_until }, None).await
     }
 
-    /// Adds a change to the log of its ad account. Returns whether it was not there: adding it again changes nothing.
+    /// Adds a change to the log of its ad account. Adding it again changes nothing.
     pub async fn add_account_change(
         &self,
         ws: &Tenant,
         account: &AdAccountId,
         change: &AccountChange,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<(), StoreError> {
         let expires = (change.at + CHANGE_TTL).as_second();
         let place = key::account_change(ws, account, &change.id);
         match self.put_with_ttl(&place, change, expires, Some(ITEM_NOT_EXISTS)).await {
-            Ok(()) => Ok(true),
-            Err(StoreError::Conflict) => Ok(false),
-            Err(error) => Err(error),
+            Err(StoreError::Conflict) => Ok(()),
+            done => done,
         }
+    }
+
+    /// Takes the names of people at the platform out of the log of an ad account.
+    pub(crate) async fn forget_people_in_changes(
+        &self,
+        ws: &Tenant,
+        account: &AdAccountId,
+    ) -> Result<(), StoreError> {
+        let pk = key::account_partition(ws, account);
+        let changes: Vec<AccountChange> = self.query_prefix(&pk, key::ACCOUNT_CHANGE_PREFIX).await?;
+        for change in changes.into_iter().filter(|change| change.by.is_some()) {
+            let place = key::account_change(ws, account, &change.id);
+            match self
+                .update::<AccountChange>(&place, "REMOVE #by", Some("attribute_exists(pk)"), Vec::new())
+                .await
+            {
+                // It expired meanwhile.
+                Err(StoreError::Conflict) => {}
+                done => drop(done?),
+            }
+        }
+        Ok(())
     }
 
     /// Returns a page of the changes of an ad account from one moment to another, newest first; those before this id.

@@ -179,7 +179,7 @@ impl Table {
         }
     }
 
-    /// Transfers an account to another connection that can access it.
+    /// Transfers an account to another connection that can access it. Nothing stays of what names people.
     pub async fn transfer_account(
         &self,
         ws: &Tenant,
@@ -187,6 +187,7 @@ impl Table {
         from: &ConnectionId,
         to: &ConnectionId,
     ) -> Result<(), StoreError> {
+        self.forget_people_in_changes(ws, id).await?;
         let values = vec![
             (":to", text(to)),
             (":no", AttributeValue::Bool(false)),

@@ -5,6 +5,7 @@ use domain::id::AdAccountId;
 use domain::live::{Changed, LiveEvent};
 use domain::tenant::{Tenant, trusted};
 use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
 use serde::de::value::StrDeserializer;
 use serde_dynamo::aws_sdk_dynamodb_1::to_attribute_value;
 
@@ -81,6 +82,13 @@ fn of_account(ad_account: AdAccountId, kind: &str, rest: &str) -> Option<Changed
     })
 }
 
+/// What an append needs of the last event, whatever it says.
+#[derive(Deserialize)]
+struct LiveEventId {
+    id: u64,
+    at: Timestamp,
+}
+
 /// Events after one that a reader knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LiveEvents {
@@ -99,9 +107,11 @@ impl Table {
         changed: Vec<Changed>,
         now: Timestamp,
     ) -> Result<LiveEvent, StoreError> {
-        // Where no event is left, ids begin with the time: later than every id before, because they are slower.
-        let latest = self.latest_live_event(ws).await?;
-        let first = latest.map_or(now.as_millisecond().unsigned_abs(), |latest| latest + 1);
+        // Where no event is left, ids begin with the hour: later than every id before, because they are slower, and the
+        // same for all who begin at the same time.
+        let latest = self.latest_live_event(ws, now).await?;
+        let hour = now.as_second().unsigned_abs() / 3600 * 3_600_000;
+        let first = latest.map_or(hour, |latest| latest + 1);
         let expires = (now + EVENT_TTL).as_second();
         let mut event = LiveEvent { id: first, at: now, changed };
         for id in first..first + APPEND_ATTEMPTS {
@@ -115,11 +125,13 @@ impl Table {
         Err(StoreError::Unavailable("a live event found no place among concurrent ones".to_owned()))
     }
 
-    /// Returns the id of the last event; none when no event is kept.
-    pub async fn latest_live_event(&self, ws: &Tenant) -> Result<Option<u64>, StoreError> {
-        let last: Vec<LiveEvent> =
+    /// Returns the id of the last event; none when no event is kept. DynamoDB removes those that have expired later, and in
+    /// any order: they do not count.
+    pub async fn latest_live_event(&self, ws: &Tenant, now: Timestamp) -> Result<Option<u64>, StoreError> {
+        let last: Vec<LiveEventId> =
             self.query_desc(&key::workspace(ws), key::LIVE_EVENT_PREFIX, None, 1).await?;
-        Ok(last.first().map(|event| event.id))
+        let kept = last.first().filter(|last| last.at + EVENT_TTL > now);
+        Ok(kept.map(|last| last.id))
     }
 
     /// Returns the events after this id; after 0 from the oldest on that is kept.
@@ -129,13 +141,17 @@ impl Table {
             self.query_asc(&first.pk, &first.sk, &last.sk, limit.saturating_add(1)).await?;
         if after == 0 {
             events.truncate(limit);
-            return Ok(LiveEvents::After(events));
-        }
-        if events.first().is_none_or(|event| event.id != after) {
+        } else if events.first().is_none_or(|event| event.id != after) {
             return Ok(LiveEvents::Unknown);
+        } else {
+            events.remove(0);
         }
-        events.remove(0);
-        Ok(LiveEvents::After(events))
+        let mut ids = events.iter().map(|event| event.id);
+        let first = ids.next().unwrap_or(after);
+        // One in between has expired.
+        let is_contiguous = (after == 0 || events.is_empty() || first == after + 1)
+            && ids.zip(first + 1..).all(|(id, expected)| id == expected);
+        Ok(if is_contiguous { LiveEvents::After(events) } else { LiveEvents::Unknown })
     }
 
     /// Takes an ad account that was deleted out of the events that name it. The events stay, so that ids have no gap.

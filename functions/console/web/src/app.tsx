@@ -69,12 +69,20 @@ function SignedIn() {
   return <Workspace key={workspace.value.workspace} id={workspace.value.workspace} />;
 }
 
+/** Milliseconds after which a part of the page that did not load is loaded again. */
+const RELOAD_MS = 10_000;
+
 function Workspace({ id }: { id: string }) {
   const accounts = useResource(`ad-accounts:${id}`, (signal) => loadAdAccounts(id, signal), { every: 60_000, keep: false, shows: ["ad_account", "connections"] });
   useEffect(() => {
     const leave = new AbortController();
     // After the page: what it shows first does not wait for what changes later.
-    void import("./live").then(({ follow }) => follow(id, leave.signal));
+    const since = performance.now();
+    const listen = (): Promise<void> => import("./live").then(
+      ({ follow }) => follow(id, since, leave.signal),
+      () => new Promise<void>((resolve) => setTimeout(resolve, RELOAD_MS)).then(() => (leave.signal.aborted ? undefined : listen())),
+    );
+    void listen();
     return () => leave.abort();
   }, [id]);
   useEffect(() => void (loaded.value = { of: id, accounts }), [accounts.data, accounts.error, accounts.loading]);

@@ -24,8 +24,9 @@ export interface Change {
 
 /** Ad accounts whose changes are read together. */
 const MAX_ACCOUNTS = 10;
-/** Changes of an ad account that are read. */
+/** Changes of an ad account that are read at once, and how many times. */
 const MAX_CHANGES = 500;
+const MAX_PAGES = 4;
 
 /** Reads the changes of ad accounts in a period, newest first; with an entity, its own and those of what is below it. */
 export function useChanges(accounts: AdAccount[], { since, until }: { since: string; until: string }, entity?: string): Resource<Change[]> {
@@ -34,9 +35,16 @@ export function useChanges(accounts: AdAccount[], { since, until }: { since: str
   return useResource(key, async (signal) => {
     const query = { since, until, limit: MAX_CHANGES, ...(entity && { entity }) };
     const found = await Promise.all(some.map(async (account) => {
-      const params = { ...accountPath(account.id), query };
-      const { data } = await answer(api.GET("/v1/workspaces/{workspace}/ad-accounts/{ad_account}/changes", { params, signal }));
-      return data.map((change) => say(change, account));
+      const all: Change[] = [];
+      let after: string | undefined;
+      for (let page = 0; page < MAX_PAGES; page += 1) {
+        const params = { ...accountPath(account.id), query: { ...query, ...(after && { after }) } };
+        const found = await answer(api.GET("/v1/workspaces/{workspace}/ad-accounts/{ad_account}/changes", { params, signal }));
+        all.push(...found.data.map((change) => say(change, account)));
+        after = found.after;
+        if (!after) break;
+      }
+      return all;
     }));
     return found.flat().sort((a, b) => (a.at < b.at ? 1 : -1));
   }, { every: 60_000, shows: some.map(({ id }) => `changes:${id}`) });

@@ -19,6 +19,14 @@ const FIRST_WAIT_MS = 250;
 const LONGEST_WAIT_MS = 30_000;
 /** Milliseconds alike while the API is out of reach, which somebody may be looking at. */
 const OFFLINE_WAIT_MS = 3000;
+/** Milliseconds after which views may have been read before the first event that is known. */
+const UNSEEN_MS = 1000;
+/** Milliseconds within which a socket opens. */
+const OPENING_MS = 10_000;
+/** Milliseconds that a socket lives at least, if it is not a failure. */
+const LIVED_MS = 10_000;
+/** Milliseconds without an event after which the API is asked, too: the hub may not have been told. */
+const SURE_MS = 60_000;
 /** Sockets in a row that failed after which events are asked for. */
 const FAILED_SOCKETS = 2;
 /** Milliseconds until a socket is tried again meanwhile. */
@@ -30,8 +38,8 @@ const WAIT_SECONDS = 20;
 /** The hub closes a socket of that age: its page needs another ticket. */
 const AGED = 4000;
 
-/** Follows what changes in a workspace until the signal aborts. */
-export async function follow(workspace: string, abort: AbortSignal): Promise<void> {
+/** Follows what changes in a workspace until the signal aborts. Views were read from `since` on. */
+export async function follow(workspace: string, since: number, abort: AbortSignal): Promise<void> {
   const events = new Events(workspace, abort);
   let failed = 0;
   let wait = FIRST_WAIT_MS;
@@ -39,26 +47,29 @@ export async function follow(workspace: string, abort: AbortSignal): Promise<voi
   let wasOffline = false;
   while (!abort.aborted) {
     try {
-      await shown(abort);
+      const isFirst = !events.hasBegun();
       await events.catchUp();
-      // Whoever was away may have changed more than it said.
-      if (wasOffline) staleAll();
+      // What changed before the first event that is known; and whoever was away may have changed more than it said.
+      if (wasOffline || (isFirst && performance.now() - since > UNSEEN_MS)) staleAll();
       wasOffline = false;
+      await shown(abort);
       if (failed < FAILED_SOCKETS || performance.now() >= socketAgainAt) {
         const url = await ticket(workspace, abort);
-        const opened = url ? await events.listen(url) : undefined;
-        wait = opened ? FIRST_WAIT_MS : wait;
-        failed = opened ? 0 : failed + 1;
+        const how = url === undefined ? undefined : await events.listen(url);
         // One that was open for its time, or that nobody saw, is not missed; any other may be a hub that restarts.
-        if (opened === "done") continue;
-        if (url === undefined) failed = FAILED_SOCKETS;
+        if (how === "done") continue;
+        live.value = "delayed";
+        if (how === "cut") [failed, wait] = [0, FIRST_WAIT_MS];
+        else failed = url === undefined ? FAILED_SOCKETS : failed + 1;
         if (failed >= FAILED_SOCKETS) socketAgainAt = performance.now() + SOCKET_AGAIN_MS;
       }
-      if (failed >= FAILED_SOCKETS) {
+      while (failed >= FAILED_SOCKETS && performance.now() < socketAgainAt && !abort.aborted) {
+        await shown(abort);
+        const askAgain = await events.ask(WAIT_SECONDS);
         live.value = "delayed";
-        await pause(1000 * (await events.ask(WAIT_SECONDS)), abort);
-        continue;
+        await pause(1000 * askAgain, abort);
       }
+      if (failed >= FAILED_SOCKETS) continue;
     } catch (error) {
       if (abort.aborted) return;
       live.value = error instanceof Offline ? "offline" : "delayed";
@@ -66,7 +77,7 @@ export async function follow(workspace: string, abort: AbortSignal): Promise<voi
       if (error instanceof Offline) wait = Math.min(wait, OFFLINE_WAIT_MS);
       if (error instanceof Problem && error.retryAfter) wait = Math.max(wait, error.retryAfter * 1000);
     }
-    await pause(wait * (0.5 + Math.random()), abort);
+    await pause(wait * (1 + Math.random()), abort);
     wait = Math.min(2 * wait, LONGEST_WAIT_MS);
   }
 }
@@ -86,6 +97,10 @@ class Events {
   private timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(private readonly workspace: string, private readonly abort: AbortSignal) {}
+
+  hasBegun(): boolean {
+    return this.last !== undefined;
+  }
 
   /** Reads all events after the last. At first there are none: views have just been read. */
   catchUp(): Promise<void> {
@@ -109,9 +124,11 @@ class Events {
     const { data, latest, missed, ask_again } = await answer(api.GET("/v1/workspaces/{workspace}/events", {
       params: { path: { workspace: this.workspace }, query }, signal: this.abort,
     }));
-    this.take(data);
-    if (missed) staleAll();
-    if (missed || this.last === undefined) this.last = latest;
+    // Where none was known, the first begins the count.
+    if (this.last === 0 && data[0]) this.last = data[0].id - 1;
+    const isWhole = this.take(data);
+    if (missed || !isWhole) staleAll();
+    if (missed || !isWhole || this.last === undefined) this.last = latest;
     return ask_again;
   }
 
@@ -121,7 +138,9 @@ class Events {
       const socket = new WebSocket(url);
       let opened = false;
       let unseen = 0;
-      let heardAt = performance.now();
+      const began = performance.now();
+      let heardAt = began;
+      let readAt = began;
       let hidden: ReturnType<typeof setTimeout> | undefined;
       const leave = () => {
         socket.close();
@@ -131,18 +150,24 @@ class Events {
         clearTimeout(hidden);
         if (document.hidden) hidden = setTimeout(leave, HIDDEN_MS);
       };
-      // What cannot be read now is read before the next socket.
-      const read = () => void this.catchUp().catch(() => cut());
+      // What the API does not answer now is read at the next ping; where it is out of reach, before the next socket.
+      const read = () => {
+        readAt = performance.now();
+        this.catchUp().catch((error: unknown) => error instanceof Problem || cut());
+      };
       const cut = () => {
         socket.close();
-        end(opened ? "cut" : undefined);
+        end(how());
       };
+      const how = () => (opened && performance.now() - began > LIVED_MS ? "cut" : undefined);
+      const opening = setTimeout(() => opened || cut(), OPENING_MS);
       const ping = setInterval(() => {
         if (performance.now() - heardAt > SILENCE_MS) cut();
         else if (opened) socket.send("ping");
       }, PING_MS);
       const end = (how: "done" | "cut" | undefined) => {
         clearInterval(ping);
+        clearTimeout(opening);
         clearTimeout(hidden);
         document.removeEventListener("visibilitychange", seen);
         this.abort.removeEventListener("abort", leave);
@@ -158,7 +183,7 @@ class Events {
         const message = JSON.parse(data) as { latest?: number; events?: LiveEvent[] };
         if (message.latest !== undefined) {
           // Between the last reading and this moment the hub did not know of this page.
-          if (!opened || message.latest > (this.last ?? 0)) read();
+          if (!opened || message.latest > (this.last ?? 0) || performance.now() - readAt > SURE_MS) read();
           opened = true;
           live.value = "live";
         }
@@ -169,7 +194,7 @@ class Events {
           unseen = 0;
         }
       };
-      socket.onclose = ({ code }) => end(code === AGED ? "done" : opened ? "cut" : undefined);
+      socket.onclose = ({ code }) => end(code === AGED ? "done" : how());
     });
   }
 
@@ -177,7 +202,7 @@ class Events {
   private take(events: LiveEvent[]): boolean {
     for (const event of events) {
       const next = (this.last ?? 0) + 1;
-      if (event.id > next && this.last !== 0) return false;
+      if (event.id > next) return false;
       if (event.id < next) continue;
       this.last = event.id;
       this.collect(event);

@@ -47,7 +47,11 @@ export async function invalidate(prefix: string): Promise<void> {
 }
 
 /** Milliseconds between readings that live events cause, at least. */
-const LIVE_MS = 2000;
+const LIVE_MS = 3000;
+/** And at most so many times longer, by chance, so that the pages of a team do not all ask at once. */
+const LIVE_SPREAD = 0.5;
+/** Milliseconds between looks at whether somebody sees the page. */
+const HIDDEN_MS = 1000;
 /** And how many times as long as the last reading took, so that long ones leave time for others. */
 const LIVE_SHARE = 4;
 /** Milliseconds after which it is read again to be sure, where live events say what changed. */
@@ -81,7 +85,7 @@ export function useResource<T>(
     let timer: ReturnType<typeof setTimeout> | undefined;
     const schedule = (ms: number | undefined) => {
       clearTimeout(timer);
-      if (ms !== undefined) timer = setTimeout(() => (document.hidden ? schedule(ms) : void read(true)), ms);
+      if (ms !== undefined) timer = setTimeout(() => (document.hidden ? schedule(Math.max(ms, HIDDEN_MS)) : void read(true)), ms);
     };
     // What was read whole is not replaced by a part of the next reading.
     let isWhole = false;
@@ -111,8 +115,9 @@ export function useResource<T>(
           isWhole = true;
           setState({ key, data, loading: false });
           const ms = typeof period.current === "function" ? period.current(data) : period.current;
-          const isTold = showing.current.length > 0 && live.value !== "offline";
-          settle(isTold && ms !== undefined ? Math.max(ms, SURE_MS) : ms, Math.max(LIVE_MS, LIVE_SHARE * (performance.now() - began)));
+          const isTold = showing.current.length > 0 && ["live", "delayed"].includes(live.value);
+          const rest = Math.max(LIVE_MS, LIVE_SHARE * (performance.now() - began)) * (1 + LIVE_SPREAD * Math.random());
+          settle(isTold && ms !== undefined ? Math.max(ms, SURE_MS) : ms, rest);
         },
         (error: unknown) => {
           if (controller.signal.aborted) return;

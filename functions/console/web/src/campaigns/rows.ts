@@ -88,9 +88,12 @@ export function useRows(account: string, view: View, period: Period): Rows {
     ...(q && (isId(q) ? { ids: [q] } : { q })),
     ...(view.state && { effective_status: STATES[view.state]!.statuses }),
   };
+  // Where there are too many rows to have them all, what was read first is not read again.
+  const isPartial = useRef("");
   const first = useResource<Loaded>(base, (signal, emit) =>
     loadRows(account, level, { ...parent, sort: "spend", order: "desc" }, common, signal, emit),
-    { every: ({ rows, complete }) => (complete ? refreshMs(rows.length) : undefined), keep: false, shows });
+    { every: ({ rows, complete }) => (complete ? refreshMs(rows.length) : undefined), keep: false, shows: isPartial.current === base ? [] : shows });
+  if (first.data && !first.loading) isPartial.current = first.data.complete ? "" : base;
   // Where there are too many rows to have them all, the API filters and sorts.
   const isLarge = first.data !== undefined && !first.loading && !first.data.complete;
   const asked = { ...parent, ...filters, sort: view.sort, order: view.order };

@@ -140,7 +140,7 @@ function History({ account, id }: { account: AdAccount; id: string }) {
     <section class="card" aria-label="History">
       <h2>History</h2>
       {found.error && <Failure what="It could not be read." error={found.error} retry={found.reload} />}
-      {found.data?.length === 0 && <p class="fine">Nothing was changed here by people, rules or schedules in the last 13 months.</p>}
+      {found.data?.length === 0 && <p class="fine">The log has no change of it in the last 13 months.</p>}
       {found.data && <Changes changes={found.data} />}
     </section>
   );

@@ -107,7 +107,7 @@ function Tooltip({ data, changes, index, left, width, digits }: { data: ChartDat
           {line.previous && <span class="fine"> before {value(line, line.previous, index, digits)}</span>}
         </div>
       ))}
-      {ofDay.slice(0, TOOLTIP_CHANGES).map(({ id, who, text }) => <div class="tooltip-change" key={id}><i class="mark" />{who} {text}</div>)}
+      {ofDay.slice(0, TOOLTIP_CHANGES).map(({ id, who, text, failure }) => <div class="tooltip-change" key={id}><i class="mark" />{who} {text}{failure && ` (${failure})`}</div>)}
       {ofDay.length > TOOLTIP_CHANGES && <div class="fine">and {plural(ofDay.length - TOOLTIP_CHANGES, "more change")}</div>}
       {data.incomplete.includes(data.days[index]!) && <div class="fine">This day is not complete yet.</div>}
     </div>
