@@ -56,6 +56,8 @@ const HIDDEN_MS = 1000;
 const LIVE_SHARE = 4;
 /** Milliseconds after which it is read again to be sure, where live events say what changed. */
 const SURE_MS = 60_000;
+/** Milliseconds below which something is read so often because it moves: that stays. */
+const MOVING_MS = 10_000;
 /** Milliseconds until another try, where the API is out of reach. */
 const OFFLINE_MS = 2000;
 /** Milliseconds until another try of what is read regularly, after any other failure that says no time itself. */
@@ -117,7 +119,7 @@ export function useResource<T>(
           const ms = typeof period.current === "function" ? period.current(data) : period.current;
           const isTold = showing.current.length > 0 && ["live", "delayed"].includes(live.value);
           const rest = Math.max(LIVE_MS, LIVE_SHARE * (performance.now() - began)) * (1 + LIVE_SPREAD * Math.random());
-          settle(isTold && ms !== undefined ? Math.max(ms, SURE_MS) : ms, rest);
+          settle(isTold && ms !== undefined && ms >= MOVING_MS ? Math.max(ms, SURE_MS) : ms, rest);
         },
         (error: unknown) => {
           if (controller.signal.aborted) return;
