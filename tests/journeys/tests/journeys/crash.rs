@@ -32,11 +32,11 @@ pub(super) async fn table_items(scenario: &Scenario) -> Vec<Item> {
     }
 }
 
-/// Returns whether an item is a digest of an audit log, its head, or a live event: consumers of the table's stream write them
-/// beside every scenario, whenever they come to it.
+/// Returns whether an item is a digest of an audit log, its head, a live event, or an entry of a change log: consumers of
+/// the table's stream write them beside every scenario, whenever they come to it.
 pub(super) fn is_published(item: &Item) -> bool {
     let sk = item["sk"].as_s().unwrap();
-    sk.starts_with("DIGEST#") || sk == "HEAD" || sk.starts_with("LIVE#")
+    sk.starts_with("DIGEST#") || sk == "HEAD" || sk.starts_with("LIVE#") || sk.starts_with("CHANGE#")
 }
 
 /// Restores the table: writes what has changed, and deletes what is new.

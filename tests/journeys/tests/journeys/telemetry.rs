@@ -206,7 +206,9 @@ async fn failed_jobs_log_their_outcome() {
     for line in of_functions.filter(|line| line["operation"] != "publish") {
         assert_eq!(line["correlation"], selected, "a message that comes again goes on: {line}");
     }
-    let reported: Vec<_> = lines.iter().filter(|line| line.get("error").is_some()).collect();
+    // The queue of this host may report, too, that a message came again while it was worked on.
+    let of_functions = lines.iter().filter(|line| line.get("function").is_some());
+    let reported: Vec<_> = of_functions.filter(|line| line.get("error").is_some()).collect();
     assert_eq!(reported.len(), failed.len(), "a failure is reported once: {reported:?}");
     assert!(!reported.is_empty());
 
