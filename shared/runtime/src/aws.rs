@@ -126,7 +126,7 @@ impl Aws {
     /// Returns the address of the hub of live events and the secret with its key, where there is a hub.
     pub fn live_hub(&mut self) -> Option<(String, StoredSecret)> {
         let url = Env::optional("LIVE_HUB_URL")?;
-        Some((url, self.secret("LIVE_HUB_KEY_ID")))
+        Some((url, self.secret("LIVE_HUB_SECRET_ID")))
     }
 
     fn secret(&mut self, variable: &'static str) -> StoredSecret {

@@ -80,7 +80,7 @@ fn required_permissions(function: &Function<'_>, recorded: &str) -> BTreeSet<Str
     for (variable, secret) in [
         ("KEYRING_SECRET_ID", "KeyringSecret"),
         ("META_APP_SECRET_ID", "AppSecret"),
-        ("LIVE_HUB_KEY_ID", "LiveHubKey"),
+        ("LIVE_HUB_SECRET_ID", "LiveHubSecret"),
     ] {
         if !variables[variable].is_null() {
             required.insert(format!("secretsmanager:GetSecretValue on {secret}.Id"));
