@@ -85,8 +85,10 @@ export function useResource<T>(
   useEffect(() => {
     if (key === undefined) return;
     let timer: ReturnType<typeof setTimeout> | undefined;
+    let dueAt = Infinity;
     const schedule = (ms: number | undefined) => {
       clearTimeout(timer);
+      dueAt = ms === undefined ? Infinity : performance.now() + ms;
       if (ms !== undefined) timer = setTimeout(() => (document.hidden ? schedule(Math.max(ms, HIDDEN_MS)) : void read(true)), ms);
     };
     // What was read whole is not replaced by a part of the next reading.
@@ -94,13 +96,15 @@ export function useResource<T>(
     let [isReading, isTouched, readyAt] = [false, false, 0];
     const touch = () => {
       isTouched = true;
-      if (!isReading) schedule(Math.max(0, readyAt - performance.now()));
+      const at = Math.max(readyAt, performance.now());
+      // What is read sooner anyway stays so.
+      if (!isReading && at < dueAt) schedule(at - performance.now());
     };
     /** Goes on after a reading: the next is in `ms`, or in `rest` if something changes. */
     const settle = (ms: number | undefined, rest: number) => {
       [isReading, readyAt] = [false, performance.now() + rest];
+      schedule(ms);
       if (isTouched) touch();
-      else schedule(ms);
     };
     const read = (quiet: boolean): Promise<void> => {
       clearTimeout(timer);
