@@ -259,7 +259,7 @@ def before_call(context, case, kwargs):
         case.query = SYSTEM["next_page"][operation]
     if case.meta.generation.mode.is_positive and "ids" in case.query:
         # Ids belong to a level.
-        level = {"list_adsets": "adsets", "list_ads": "ads"}.get(operation, "campaigns")
+        level = {"list_adsets": "adsets", "list_ads": "ads", "list_thumbnails": "ads"}.get(operation, "campaigns")
         case.query["ids"] = SYSTEM[level][:2]
         if "level" in case.query:
             case.query["level"] = "campaign"

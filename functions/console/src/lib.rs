@@ -33,6 +33,9 @@ pub struct Settings {
     /// The audience of the API, which its access tokens must have. It is asked for as `resource` and as `audience`, because
     /// providers differ in the name.
     pub audience: String,
+    /// The issuer's token endpoint, where it is at another origin than the issuer.
+    #[serde(skip)]
+    pub token_url: Option<String>,
     /// The address of the hub of live events, where it is another origin than the page's.
     #[serde(skip)]
     pub hub: Option<String>,
@@ -48,19 +51,23 @@ pub struct Console {
 }
 
 impl Console {
-    /// Writes the settings into the page. `None` if the issuer or the hub is no URL, or the settings cannot be written.
+    /// Writes the settings into the page. `None` if the issuer, its token endpoint or the hub is no URL, or the settings cannot
+    /// be written.
     pub fn new(settings: &Settings) -> Option<Self> {
-        let issuer_origin = origin(&settings.issuer)?;
-        let hub_origin = match &settings.hub {
-            Some(hub) => format!(" {}", origin(hub)?.replacen("http", "ws", 1)),
-            None => String::new(),
-        };
+        let mut called = vec![origin(&settings.issuer)?];
+        if let Some(token_url) = &settings.token_url {
+            called.push(origin(token_url)?);
+        }
+        if let Some(hub) = &settings.hub {
+            called.push(origin(hub)?.replacen("http", "ws", 1));
+        }
+        let called = called.join(" ");
         let settings = serde_json::to_string(settings).ok()?;
         let escaped = settings.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;");
         // Nothing but our own files runs or is shown; only the API, the issuer and the hub are called.
         let policy = format!(
-            "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self'; \
-             connect-src 'self' {issuer_origin}{hub_origin}; form-action 'none'; base-uri 'none'; frame-ancestors 'none'; \
+            "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self' data:; \
+             connect-src 'self' {called}; form-action 'none'; base-uri 'none'; frame-ancestors 'none'; \
              require-trusted-types-for 'script'; trusted-types 'none'"
         );
         let page = PAGE.replace(SETTINGS_PLACE, &escaped).into();
@@ -126,7 +133,8 @@ mod tests {
     fn console(issuer: &str) -> Option<Console> {
         let [client_id, audience, scope] = ["console\"><script>", "adflight", "openid"].map(str::to_owned);
         let hub = Some("https://live.example.com".to_owned());
-        Console::new(&Settings { issuer: issuer.to_owned(), client_id, audience, hub, scope })
+        let token_url = Some("https://token.example.com/oauth2/token".to_owned());
+        Console::new(&Settings { issuer: issuer.to_owned(), client_id, audience, token_url, hub, scope })
     }
 
     #[test]
@@ -138,7 +146,9 @@ mod tests {
         assert!(html.contains("console\\&quot;>&lt;script>") && !html.contains(SETTINGS_PLACE), "{html}");
         let policy = page.headers()[CONTENT_SECURITY_POLICY].to_str().unwrap();
         assert!(
-            policy.contains("connect-src 'self' https://id.example.com wss://live.example.com;"),
+            policy.contains(
+                "connect-src 'self' https://id.example.com https://token.example.com wss://live.example.com;"
+            ),
             "{policy}"
         );
         assert!(!policy.contains("unsafe") && !policy.contains('*'), "{policy}");

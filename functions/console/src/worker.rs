@@ -19,10 +19,11 @@ async fn fetch(request: Request, env: Env, _context: Context) -> worker::Result<
     if request.path().starts_with("/v1/") {
         return forward(request, &api_url).await;
     }
-    let hub = env.var("LIVE_HUB_URL").map(|value| value.to_string()).ok().filter(|hub| !hub.is_empty());
-    let Some(console) = Console::new(&Settings { issuer, client_id, audience, hub, scope }) else {
+    let [token_url, hub] = ["TOKEN_URL", "LIVE_HUB_URL"]
+        .map(|name| env.var(name).map(|value| value.to_string()).ok().filter(|url| !url.is_empty()));
+    let Some(console) = Console::new(&Settings { issuer, client_id, audience, token_url, hub, scope }) else {
         return Response::error(
-            "SESSION_ISSUER and LIVE_HUB_URL must be URLs, such as https://id.example.com.",
+            "SESSION_ISSUER, TOKEN_URL and LIVE_HUB_URL must be URLs, such as https://id.example.com.",
             500,
         );
     };

@@ -9,6 +9,7 @@ mod launch;
 mod list;
 mod list_query;
 mod schedule;
+mod thumbnails;
 
 use std::sync::LazyLock;
 
@@ -41,6 +42,7 @@ pub static ENDPOINTS: LazyLock<Vec<Endpoint<ManageCampaign>>> = LazyLock::new(||
         list::show_entity(change::AD, Level::Ad),
         change::change_entity(change::AD, Level::Ad),
         change::delete_entity(change::AD, Level::Ad),
+        thumbnails::list_thumbnails(),
         launch::list_launches(),
         launch::get_launch(),
     ]

@@ -181,6 +181,7 @@ impl System {
             issuer: sessions.issuer,
             client_id: CONSOLE_CLIENT.to_owned(),
             audience: sessions.audience,
+            token_url: None,
             hub: Some(url.clone()),
             scope: "openid profile email offline_access".to_owned(),
         };

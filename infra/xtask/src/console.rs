@@ -14,8 +14,12 @@ const COMMITTED: &str = "functions/console/dist";
 /// The page as its sources say now.
 const BUILT: &str = "target/console/dist";
 const PACKAGES: &str = "target/console/node";
+/// What the chart is measured beside.
+const CHARTS: &str = "target/console/charts";
 /// The types of the API, of which the sources take theirs.
 const SCHEMA: &str = "target/console/schema.d.ts";
+/// The pictures of the documents.
+const PICTURES: &str = "docs/images";
 /// Data and screenshots of the stories.
 const OUTPUT: &str = "target/console/stories";
 
@@ -32,19 +36,36 @@ pub(crate) fn test(story: Option<&str>) -> anyhow::Result<()> {
         files(COMMITTED)? == files(BUILT)?,
         "{COMMITTED} is not what its sources say; run `cargo xtask console`"
     );
+    in_chromium("tests/console/stories.mjs", story)
+}
+
+/// Makes the pictures of the documents anew.
+pub(crate) fn pictures() -> anyhow::Result<()> {
+    install()?;
+    in_chromium("tests/console/pictures.mjs", Some(PICTURES))
+}
+
+/// Runs a script that uses the console of the development build in Chromium.
+fn in_chromium(script: &str, argument: Option<&str>) -> anyhow::Result<()> {
     build::development()?;
     let program = build::program("adflight");
     let program = program.to_str().context("the workspace's path is not text")?;
-    let mut args = vec!["tests/console/stories.mjs", program, browser::PACKAGES, api::PACKAGES, OUTPUT];
-    args.extend(story);
-    let mut stories = edge::script_of_node(&args)?;
-    browser::unpacking(&mut stories);
-    run(stories)
+    let mut args = vec![script, program, browser::PACKAGES, api::PACKAGES, OUTPUT];
+    args.extend(argument);
+    let mut script = edge::script_of_node(&args)?;
+    browser::unpacking(&mut script);
+    run(script)
 }
 
-/// Measures how long a person waits in the console, on the program as it is released.
+/// Measures how long a chart takes beside one of React with Recharts, and how long a person waits in the console, on the
+/// program as it is released.
 pub(crate) fn bench() -> anyhow::Result<()> {
     install()?;
+    edge::install_from("tests/console/charts", CHARTS)?;
+    let args = ["tests/console/charts.mjs", browser::PACKAGES, api::PACKAGES, PACKAGES, CHARTS];
+    let mut charts = edge::script_of_node(&args)?;
+    browser::unpacking(&mut charts);
+    run(charts)?;
     run(command("cargo", &["build", "--release", "--quiet", "--package", "local", "--bin", "adflight"]))?;
     let args =
         ["tests/console/bench.mjs", "target/release/adflight", browser::PACKAGES, api::PACKAGES, OUTPUT];

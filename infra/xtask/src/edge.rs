@@ -13,8 +13,9 @@ use crate::{command, root, run, say, tools};
 pub(crate) const FUNCTIONS: [&str; 3] = ["webhook-ingest", "live-updates", "console"];
 /// The packages of tests/hosts/node, installed.
 pub(crate) const PACKAGES: &str = "target/hosts/node";
-/// Each is meant to stay well below this, so that a cold start stays short.
-const MAX_GZIPPED_BYTES: u64 = 300_000;
+/// So that a cold start stays short: with 350 KB the first answer of a fresh workerd takes 43 ms, that of a Worker in
+/// JavaScript 30 (`cargo xtask bench hosts`).
+const MAX_GZIPPED_BYTES: u64 = 400_000;
 
 /// The profile of the Worker as it is deployed.
 pub(crate) const OPTIMIZED: &str = "edge";

@@ -78,6 +78,9 @@ enum Task {
         /// Of the stories, only this one.
         #[arg(requires = "stories")]
         story: Option<String>,
+        /// Makes the pictures of docs/images anew instead.
+        #[arg(long, conflicts_with = "stories")]
+        pictures: bool,
     },
     /// Writes openapi.yaml anew, as the routes say it. A test holds the file to them.
     Openapi {
@@ -131,8 +134,9 @@ fn main() -> ExitCode {
         Task::Api => api::test(),
         Task::Pages => api::test_pages(),
         Task::Clients => api::test_clients(),
-        Task::Console { stories: false, .. } => console::write(),
-        Task::Console { stories: true, story } => console::test(story.as_deref()),
+        Task::Console { stories: true, story, .. } => console::test(story.as_deref()),
+        Task::Console { pictures: true, .. } => console::pictures(),
+        Task::Console { .. } => console::write(),
         Task::Openapi { record } => api::write(record),
         Task::Template => template::write(),
         Task::Hosts { bundles: false } => hosts::all(hosts::Programs::Development),

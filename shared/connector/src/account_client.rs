@@ -4,7 +4,7 @@ use domain::Error;
 use domain::activity::Activity;
 use domain::dataset::Dataset;
 use domain::date::DateRange;
-use domain::entity::{Changes, Entity, Level};
+use domain::entity::{Changes, Entity, Level, Thumbnail};
 use domain::gap::Gap;
 use domain::id::EntityId;
 use domain::launch::{Launch, Step};
@@ -23,7 +23,7 @@ use crate::meta::{MetaClient, MetaPages, MetaRows};
 pub enum Purpose {
     /// Changing entities now, for a person, a schedule or a rule. A part of every quota is kept for this.
     Action,
-    /// Reading entities in the background.
+    /// Reading entities in the background, or what a person can do without.
     Sync,
     /// Reading metrics in the background.
     Reporting,
@@ -187,6 +187,13 @@ impl AccountClient {
     pub async fn activities(&self, since: Timestamp, max: usize) -> Result<Vec<Activity>, Error> {
         match &self.platform {
             PlatformClient::Meta(meta) => meta.activities(since, max).await,
+        }
+    }
+
+    /// Reads the small pictures of ads; those without one are left out.
+    pub async fn thumbnails(&self, ads: &[EntityId]) -> Result<Vec<Thumbnail>, Error> {
+        match &self.platform {
+            PlatformClient::Meta(meta) => meta.thumbnails(ads).await,
         }
     }
 

@@ -8,7 +8,7 @@ use domain::Error;
 use domain::activity::Activity;
 use domain::dataset::Dataset;
 use domain::date::DateRange;
-use domain::entity::{Changes, Entity, Level};
+use domain::entity::{Changes, Entity, Level, Thumbnail};
 use domain::gap::Gap;
 use domain::id::{AdAccountId, EntityId};
 use domain::launch::{Launch, Step};
@@ -237,6 +237,11 @@ impl MetaClient {
     /// Reads the account's own totals by day.
     pub(crate) async fn account_days(&self, range: DateRange) -> Result<Vec<AccountDay>, Error> {
         self.check_response(self.caller.account_days(&self.account, range).await).await
+    }
+
+    /// Reads the small pictures of ads.
+    pub(crate) async fn thumbnails(&self, ads: &[EntityId]) -> Result<Vec<Thumbnail>, Error> {
+        self.check_response(self.caller.ad_thumbnails(&self.account, ads).await).await
     }
 
     /// Reads pages of the activity log until there are enough entries.

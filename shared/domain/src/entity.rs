@@ -244,6 +244,17 @@ pub struct ReviewFeedback {
     pub placement: Option<String>,
 }
 
+/// The small picture of an ad.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Thumbnail {
+    /// The ad.
+    pub ad: EntityId,
+    /// What kind of picture it is, such as `image/jpeg`.
+    pub media_type: &'static str,
+    /// The picture.
+    pub bytes: Vec<u8>,
+}
+
 /// Values to set on an entity; absent values stay unchanged.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Changes {

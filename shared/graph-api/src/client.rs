@@ -102,7 +102,7 @@ impl Graph {
     }
 
     /// Returns the HTTP client, building it at first use. Fails when the TLS backend cannot be set up.
-    fn http(&self) -> Result<&reqwest::Client, reqwest::Error> {
+    pub(crate) fn http(&self) -> Result<&reqwest::Client, reqwest::Error> {
         if let Some(http) = self.0.http.get() {
             return Ok(http);
         }

@@ -36,6 +36,7 @@ pub mod page;
 pub mod regulation;
 pub mod signed_request;
 pub mod subscription;
+mod thumbnail;
 pub mod webhook;
 
 pub use client::{Graph, GraphConfig, UserClient};

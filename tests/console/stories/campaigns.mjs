@@ -43,6 +43,22 @@ export async function every_row_is_the_apis({ open, system }) {
   assert.deepEqual(await copied.rows(), shown);
 }
 
+export async function ads_have_their_pictures({ open }) {
+  const tab = await open();
+  await tab.signIn();
+  await tab.go("Campaigns");
+  await tab.page.click("[aria-label=Level] >> text=Ads");
+  await tab.page.waitForSelector("table.grid tbody tr[data-key]");
+  // Each row that is seen has one, of the size of Meta's.
+  await tab.page.waitForFunction(() => {
+    const rows = [...document.querySelectorAll("table.grid tbody tr[data-key]")];
+    return rows.length > 10 && rows.every((row) => row.querySelector(".thumbnail img")?.naturalWidth === 64);
+  });
+  const [ad] = await tab.rows();
+  await tab.page.click(`tr[data-key="${ad.id}"] .name a`);
+  await tab.page.waitForSelector(".facts .thumbnail img");
+}
+
 export async function a_row_opens_into_what_is_below_it({ open, system }) {
   const tab = await open();
   await tab.signIn();

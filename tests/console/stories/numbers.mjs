@@ -4,6 +4,31 @@ import assert from "node:assert/strict";
 
 const english = (digits) => new Intl.NumberFormat("en-GB", { minimumFractionDigits: digits, maximumFractionDigits: digits });
 
+export async function leads_and_clicks_stand_where_there_are_no_sales({ open, system }) {
+  const tab = await open();
+  await tab.signIn();
+  await tab.go("Campaigns");
+  await tab.page.waitForSelector("table.grid tbody tr[data-key]");
+  const [account] = (await system.api("ad-accounts?selected=true")).data;
+  const measures = () => tab.page.$$eval(".tiles [data-measure]", (tiles) => tiles.map((tile) => tile.dataset.measure));
+  assert.deepEqual((await measures()).slice(0, 3), ["purchase_value", "spend", "roas"]);
+  for (const [kind, first] of [["Leads |", "leads"], ["Traffic |", "link_clicks"]]) {
+    await tab.page.fill("[data-find]", kind);
+    // While it is typed the totals of other rows are not shown.
+    const total = tab.page.locator("tfoot td[data-column=spend] span");
+    assert.equal(await total.textContent(), "…");
+    await tab.page.waitForSelector(`.tiles .tile:first-child[data-measure=${first}]`);
+    await tab.settled();
+    const drawn = await tab.chart("campaigns");
+    assert.deepEqual(drawn.series.map(({ measure }) => measure), [first, "spend"]);
+    const [since, until] = [drawn.days[0], drawn.days.at(-1)];
+    const { totals } = await system.api(`ad-accounts/${account.id}/campaigns?since=${since}&until=${until}&limit=1&q=${encodeURIComponent(kind)}`);
+    const value = Number((await tab.page.textContent(`.tiles [data-measure=${first}] .value`)).replaceAll(",", ""));
+    assert.equal(value, totals.measures[first]);
+    assert.equal(drawn.series[0].values.reduce((sum, value) => sum + Number(value), 0), totals.measures[first]);
+  }
+}
+
 export async function tiles_chart_and_totals_are_the_apis({ open, system }) {
   const tab = await open();
   await tab.signIn();

@@ -168,3 +168,25 @@ export async function a_change_far_down_moves_nothing_else({ open }) {
   await tab.page.keyboard.press("z");
   await tab.page.waitForSelector(".toast:has-text('Undone')");
 }
+
+export async function launch_defaults_are_not_saved_over_what_somebody_else_saved({ open, system }) {
+  const tab = await open();
+  await tab.signIn("editor");
+  await tab.go("Settings");
+  const [account] = (await system.api("ad-accounts?selected=true")).data;
+  const form = tab.page.locator("section[aria-label='Launch defaults']").first();
+  const save = async (domain) => {
+    await form.getByLabel("Conversion domain").fill(domain);
+    await form.getByRole("button", { name: "Save" }).click();
+  };
+  const stored = () => system.api(`ad-accounts/${account.id}/defaults`);
+  await save("shop.example.com");
+  await tab.page.waitForSelector(".toast:has-text('are saved')");
+  assert.equal((await stored()).domain, "shop.example.com");
+  await system.api(`ad-accounts/${account.id}/defaults`, { method: "PUT", body: { domain: "theirs.example.com" } });
+  tab.expected.add(412);
+  await save("again.example.com");
+  await form.getByRole("alert").waitFor();
+  assert.equal((await stored()).domain, "theirs.example.com");
+  await system.api(`ad-accounts/${account.id}/defaults`, { method: "PUT", body: {} });
+}

@@ -53,6 +53,7 @@ mod read;
 mod reports;
 mod selection;
 pub mod spec;
+mod thumbnail;
 
 // Writes.
 mod journal;

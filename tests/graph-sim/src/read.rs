@@ -9,13 +9,14 @@ use serde_json::{Map, Value, json};
 use crate::call::GraphCall;
 use crate::error::{GraphError, nonexisting_field, unsupported};
 use crate::insights::{AsOf, InsightsLimits, Subject};
+use crate::node::Kind;
 use crate::object::Object;
 use crate::paging::Link;
 use crate::params::Params;
 use crate::selection::{self, Field};
 use crate::token::Claims;
 use crate::world::World;
-use crate::{business, insights, listing, spec};
+use crate::{business, insights, listing, spec, thumbnail};
 
 /// The context of a read.
 pub(crate) struct Reader<'a> {
@@ -127,6 +128,9 @@ impl<'a> Reader<'a> {
             Object::Account(account) if field == "user_tasks" => {
                 let tasks = self.world.businesses.tasks(&self.claims.user, &account.digits);
                 tasks.map_or_else(|| object.value(self.world, field), |tasks| Some(json!(tasks)))
+            }
+            Object::Node(node) if node.kind == Kind::Creative && field == "thumbnail_url" => {
+                Some(json!(thumbnail::url(self.base_url, &object.id())))
             }
             _ => object.value(self.world, field),
         }

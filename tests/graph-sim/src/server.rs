@@ -17,6 +17,7 @@ use crate::fault::Area;
 use crate::gzip;
 use crate::login::{self, DialogResponse};
 use crate::state::State;
+use crate::thumbnail;
 use crate::webhook;
 
 /// The state, shared by all connections and the test that started the simulator.
@@ -44,6 +45,10 @@ async fn handle(
         ["dialog", "oauth", "decision"] if request.method() == Method::POST => {
             login_page(&state, request, true).await
         }
+        ["thumbnails", file] if request.method() == Method::GET => match thumbnail::picture(file) {
+            Some(picture) => respond(StatusCode::OK, "image/png", picture),
+            None => respond(StatusCode::NOT_FOUND, HTML_CONTENT_TYPE, Body::empty()),
+        },
         _ => graph(&state, &abort, request).await,
     }
 }

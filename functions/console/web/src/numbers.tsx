@@ -28,7 +28,17 @@ export interface Scope {
   period: Period;
 }
 
-const TILES = ["purchase_value", "spend", "roas", "purchases", "cost_per_purchase", "ctr"];
+/** The measures of the tiles. The first, and spend, are drawn by day. */
+const SALES = ["purchase_value", "spend", "roas", "purchases", "cost_per_purchase", "ctr"];
+const LEADS = ["leads", "spend", "cost_per_lead", "link_clicks", "cost_per_link_click", "ctr"];
+const TRAFFIC = ["link_clicks", "spend", "cost_per_link_click", "impressions", "cpm", "ctr"];
+const ASKED = [...new Set([...SALES, ...LEADS, ...TRAFFIC])];
+
+/** Returns the measures that say most: of sales unless none is known, then of leads. */
+function tilesOf(totals: Answer["totals"] | undefined): string[] {
+  const has = (name: "purchases" | "leads") => totals?.measures[name] !== undefined || totals?.previous?.[name] !== undefined;
+  return totals === undefined || has("purchases") ? SALES : has("leads") ? LEADS : TRAFFIC;
+}
 
 /** Milliseconds after which the numbers of a view are read again. */
 const REFRESH_MS = 30_000;
@@ -74,7 +84,7 @@ export const isPending = ({ ad_accounts }: Answer): boolean =>
   ad_accounts.some(({ incomplete_days }) => incomplete_days.some(({ state }) => state === "pending"));
 
 /** Reads the tiles' measures by day. */
-export const useDays = (scope: Scope | undefined): Resource<Answer> => useNumbers(scope, TILES, ["day"], { fill_zeros: true });
+export const useDays = (scope: Scope | undefined): Resource<Answer> => useNumbers(scope, ASKED, ["day"], { fill_zeros: true });
 
 type Texts = (string | null)[];
 
@@ -128,10 +138,10 @@ function incompleteDays(accounts: Answer["ad_accounts"], days: string[]): string
   return days.filter((day) => ranges.some(({ since, until }) => since <= day && day <= until));
 }
 
-/** The tiles of the totals, and the chart of revenue and spend. */
-export function TilesAndChart({ name, title = "Revenue and spend", daily, changes, period, digits, timezone }: {
+/** The tiles of the totals, and the chart of revenue and spend, or of what there is instead. `note` ends the chart's title. */
+export function TilesAndChart({ name, note = "", daily, changes, period, digits, timezone }: {
   name: string;
-  title?: string;
+  note?: string;
   daily: Resource<Answer>;
   changes: Resource<Change[]>;
   period: Period;
@@ -142,19 +152,21 @@ export function TilesAndChart({ name, title = "Revenue and spend", daily, change
   const { data } = daily;
   const isCurrent = data !== undefined && data.since === period.since && data.until === period.until;
   const shown = isCurrent ? days : data ? daysOf(data) : days;
-  const series = data && seriesOf(data, shown, TILES);
+  const tiles = tilesOf(data?.totals);
+  const drawn = tiles[0]!;
+  const series = data && seriesOf(data, shown, tiles);
   const line = (of: string, tone: Line["tone"]): Line => ({
     measure: of, label: measure(of).label, tone, values: series!.now[of]!, ...(data!.compared && { previous: series!.before[of]! }),
   });
   return (
     <>
       {daily.error && <Failure what="The numbers could not be read." error={daily.error} retry={daily.reload} />}
-      <Tiles measures={TILES} totals={data?.totals} series={series?.now ?? {}} currency={data?.currency ?? ""} digits={digits} busy={daily.loading} />
+      <Tiles measures={tiles} totals={data?.totals} series={series?.now ?? {}} currency={data?.currency ?? ""} digits={digits} busy={daily.loading} />
       {data
         ? (
           <Chart
-            title={title} name={name} digits={digits} currency={data.currency} timezone={timezone} busy={daily.loading}
-            data={{ days: shown, incomplete: incompleteDays(data.ad_accounts, shown), lines: [line("purchase_value", "revenue"), line("spend", "spend")] }}
+            title={`${measure(drawn).label} and spend${note}`} name={name} digits={digits} currency={data.currency} timezone={timezone} busy={daily.loading}
+            data={{ days: shown, incomplete: incompleteDays(data.ad_accounts, shown), lines: [line(drawn, "main"), line("spend", "spend")] }}
             changes={changes} totals={data.totals.measures} comparedLabel={data.compared && writeDays(data.compared.since, data.compared.until)}
             onSelect={(since, until) => setParams(daysParams(since, until), { push: true })}
           />

@@ -26,5 +26,6 @@ mod paging;
 mod recordings;
 mod secrets;
 mod subscriptions;
+mod thumbnails;
 mod version;
 mod writing;

@@ -94,3 +94,39 @@ async fn a_persons_pause_is_taken_at_once_while_syncs_wait_for_quota() {
     assert_eq!(view["name"], "Seen later");
     scenario.finish().await.unwrap();
 }
+
+#[tokio::test]
+async fn pictures_of_ads_take_nothing_of_what_is_kept_for_changes() {
+    let scenario = Scenario::synced().await.unwrap();
+    let ads = scenario
+        .api()
+        .unwrap()
+        .all(&format!("ad-accounts/{}/ads", scenario.account().unwrap()))
+        .await
+        .unwrap();
+    let ids: Vec<_> = ads.iter().take(50).map(|ad| ad["id"].as_str().unwrap()).collect();
+    let path = format!("thumbnails?ids={}", ids.join(","));
+    let owner = &scenario;
+    let get = |path: String| async move { owner.call_as_owner(Method::GET, &path, None).await.unwrap() };
+
+    let shown = get(path.clone()).await;
+    assert_eq!(shown.status, 200, "{}", shown.text);
+    let data = shown.json()["data"].as_array().unwrap().clone();
+    assert_eq!(data.len(), ids.len());
+    assert!(data.iter().all(|one| one["image"].as_str().unwrap().starts_with("data:image/png;base64,iVBOR")));
+    assert_eq!(get(format!("thumbnails?ids={}", ids[0])).await.json()["data"][0]["id"], ids[0]);
+    // An id that is nobody's ad has no picture.
+    assert_eq!(get("thumbnails?ids=1".to_owned()).await.json(), json!({"data": []}));
+    for wrong in ["thumbnails".to_owned(), format!("thumbnails?ids={}", vec!["1"; 51].join(","))] {
+        let refused = get(wrong).await;
+        assert_eq!((refused.status.as_u16(), &refused.json()["errors"][0]["field"]), (400, &json!("ids")));
+    }
+
+    spend_background_share(&scenario).await;
+    let calls = scenario.sim().unwrap().calls();
+    let refused = get(path).await;
+    assert_eq!(refused.status, 429, "{}", refused.text);
+    assert!(refused.headers.contains_key("retry-after"));
+    assert_eq!(scenario.sim().unwrap().calls(), calls);
+    scenario.finish().await.unwrap();
+}

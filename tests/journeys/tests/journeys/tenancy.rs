@@ -172,6 +172,7 @@ fn body_of(scenario: &Scenario, operation: &str) -> Value {
 fn query_of(operation: &str) -> &'static str {
     match operation {
         "query_insights" | "export_insights" => "?level=ad&since=2026-11-01&until=2026-11-02",
+        "list_thumbnails" => "?ids=1",
         "list_changes" => "?since=2026-11-01",
         _ => "",
     }

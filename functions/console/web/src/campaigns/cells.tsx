@@ -10,6 +10,7 @@ import { dense } from "../parts/preferences";
 import { setParams, withParams } from "../route";
 import { can, digitsOf, inWorkspace, nameOf, type AdAccount } from "../store";
 import { LEVELS, type Row, type View } from "./levels";
+import { Thumbnail } from "./thumbnail";
 import { change, pending } from "./writes";
 
 /** Opens a row into what is below it, or closes it. */
@@ -24,7 +25,7 @@ export function NameCell({ row: { entity, level, depth }, view, account }: { row
   const only = below && withParams({ level: below, [level]: entity.id, expand: undefined, q: undefined, status: undefined });
   const issues = (entity.issues?.length ?? 0) + (entity.review_feedback?.length ?? 0);
   return (
-    <span class={`name-cell depth-${depth}`}>
+    <span class={`name-cell depth-${depth}${dense.value ? " dense" : ""}`}>
       {below
         ? (
           <button
@@ -34,7 +35,7 @@ export function NameCell({ row: { entity, level, depth }, view, account }: { row
             <Icon name="right" />
           </button>
         )
-        : <span class="twist" />}
+        : account.source ? <span class="twist" /> : <Thumbnail account={account.id} ad={entity.id} />}
       <span class="name-text">
         <a class="cut" tabIndex={-1} title={nameOf(entity)} href={inWorkspace(`${account.id}/campaigns/${entity.id}?level=${level}`)}>{nameOf(entity)}</a>
         {!dense.value && (

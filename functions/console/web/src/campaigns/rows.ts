@@ -117,7 +117,9 @@ export function useRows(account: string, view: View, period: Period): Rows {
     () => shown.flatMap((entity) => withChildren({ entity, level, depth: 0 }, view, children.data, changes)),
     [shown, children.data, changes, view.expanded.join()],
   );
-  const totals = isFiltered && !isLarge ? filtered.data?.totals : list.data?.totals;
+  // While somebody types, the rows are ahead of the totals.
+  const isSettled = isLarge || q === view.q.trim();
+  const totals = !isSettled ? undefined : isFiltered && !isLarge ? filtered.data?.totals : list.data?.totals;
   const isComplete = first.data?.complete === true;
   const counts = useMemo(
     () => (isComplete ? Object.fromEntries(Object.entries(STATES).map(([name, { has }]) => [name, entities.filter(has).length])) : undefined),

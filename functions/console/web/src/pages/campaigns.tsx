@@ -93,7 +93,7 @@ function Table({ account }: { account: AdAccount }) {
         {rows.length > 0 && (
           <Grid
             label={`${label} of ${nameOf(account)}`} columns={columns} rows={rows} keyOf={({ entity }) => entity.id} rowHeight={rowHeight()}
-            sort={{ by: view.sort, order: view.order }} onSort={sort} busy={list.loading} onKey={onKey}
+            sort={{ by: view.sort, order: view.order }} onSort={sort} busy={list.loading || (!totals && !childError)} onKey={onKey}
             selected={new Set(chosen.map(({ entity }) => entity.id))}
             onSelect={can("editor") && !account.source && !narrow.value ? setSelected : undefined}
           />
@@ -129,7 +129,7 @@ function columnsOf(
   return [
     name,
     // On a phone the name has the state below it, and the budget is on the page of the object.
-    ...(narrow.value ? [] : [delivery, budget]),
+    ...(narrow.value ? [] : view.level === "ad" ? [delivery] : [delivery, budget]),
     ...measuresOf(view).map((name): Column<Row> => {
       const of = measure(name);
       return {
@@ -203,5 +203,5 @@ function Numbers({ account, view, period, digits }: { account: AdAccount; view: 
   const daily = useDays({ workspace: path.value[1]!, ids: [account.id], level: view.adset ? "adset" : "account", filters, period });
   const isWhole = view.level !== "campaign" && (view.q !== "" || view.state !== undefined);
   const changes = useChanges([account], period, view.adset || view.campaign || undefined);
-  return <TilesAndChart name="campaigns" title={isWhole ? "Revenue and spend, without search and state" : "Revenue and spend"} daily={daily} changes={changes} period={period} digits={digits} timezone={account.timezone} />;
+  return <TilesAndChart name="campaigns" note={isWhole ? ", without search and state" : ""} daily={daily} changes={changes} period={period} digits={digits} timezone={account.timezone} />;
 }

@@ -16,6 +16,7 @@ import { params, path } from "../route";
 import { accountPath, adAccount, adAccounts, can, digitsOf, inWorkspace, nameOf, type AdAccount } from "../store";
 import { BudgetCell, DeliveryCell } from "../campaigns/cells";
 import { LEVELS, type Entity, type Level } from "../campaigns/levels";
+import { Thumbnail } from "../campaigns/thumbnail";
 import { confirmed, change } from "../campaigns/writes";
 
 const REFRESH_MS = 20_000;
@@ -74,8 +75,9 @@ function Detail({ account, id }: { account: AdAccount; id: string }) {
       {entity && (
         <section class="card facts" aria-label="State">
           <dl>
+            {level === "ad" && !account.source && <div><dt>Picture</dt><dd><Thumbnail account={account.id} ad={id} /></dd></div>}
             <div><dt>Delivery</dt><dd><DeliveryCell row={{ entity, level, depth: 0 }} account={account} /></dd></div>
-            <div><dt>Daily budget ({account.currency})</dt><dd><BudgetCell row={{ entity, level, depth: 0 }} account={account} editing={editing === id} onEdit={(change) => setEditing(change)} /></dd></div>
+            {level !== "ad" && <div><dt>Daily budget ({account.currency})</dt><dd><BudgetCell row={{ entity, level, depth: 0 }} account={account} editing={editing === id} onEdit={(change) => setEditing(change)} /></dd></div>}
             {entity.objective && <div><dt>Objective</dt><dd>{words(entity.objective)}</dd></div>}
             {entity.optimization_goal && <div><dt>Optimised for</dt><dd>{words(entity.optimization_goal)}</dd></div>}
             <div><dt>Id</dt><dd><code>{entity.id}</code></dd></div>

@@ -64,26 +64,30 @@ const FIELDS: [Field, string][] = [
 ];
 
 function Defaults({ account }: { account: AdAccount }) {
-  const found = useResource(`defaults:${account.id}`, (signal) =>
-    answer(api.GET("/v1/workspaces/{workspace}/ad-accounts/{ad_account}/defaults", { params: accountPath(account.id), signal })));
+  const found = useResource(`defaults:${account.id}`, async (signal) => {
+    const read = await api.GET("/v1/workspaces/{workspace}/ad-accounts/{ad_account}/defaults", { params: accountPath(account.id), signal });
+    return { stored: await answer(Promise.resolve(read)), version: read.response.headers.get("etag") };
+  });
   return (
     <section class="card" aria-label="Launch defaults">
       <h2>Launch defaults of {nameOf(account)}</h2>
       <p class="fine">Ids at Meta, used where a launch document leaves them out.</p>
       {found.error && <Failure what="The defaults could not be read." error={found.error} retry={found.reload} />}
       {!found.data && !found.error && <Skeleton lines={5} />}
-      {found.data && <DefaultsForm account={account} stored={found.data} />}
+      {found.data && <DefaultsForm account={account} {...found.data} />}
     </section>
   );
 }
 
-function DefaultsForm({ account, stored }: { account: AdAccount; stored: Schemas["LaunchDefaults"] }) {
+/** What somebody else has saved since it was read is not saved over. */
+function DefaultsForm({ account, stored, version }: { account: AdAccount; stored: Schemas["LaunchDefaults"]; version: string | null }) {
   const [draft, setDraft] = useState(stored);
   const [errors, setErrors] = useState<Record<string, string>>({});
   const save = async (event: Event) => {
     event.preventDefault();
     try {
-      await answer(api.PUT("/v1/workspaces/{workspace}/ad-accounts/{ad_account}/defaults", { params: accountPath(account.id), body: draft as never }));
+      const params = { ...accountPath(account.id), ...(version && { header: { "If-Match": version } }) };
+      await answer(api.PUT("/v1/workspaces/{workspace}/ad-accounts/{ad_account}/defaults", { params, body: draft as never }));
       notify(`The launch defaults of ${nameOf(account)} are saved`);
       invalidate(`defaults:${account.id}`);
       setErrors({});

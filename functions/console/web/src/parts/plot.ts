@@ -4,7 +4,7 @@ import uPlot from "uplot";
 import { day as writeDay } from "../format";
 import { measure, writeShort } from "../measures";
 
-export type Tone = "revenue" | "spend";
+export type Tone = "main" | "spend";
 
 export interface Line {
   measure: string;

@@ -3,7 +3,7 @@ export function Sparkline({ values, width = 84, height = 20, tone = "" }: {
   values: (string | null | undefined)[];
   width?: number;
   height?: number;
-  tone?: "spend" | "revenue" | "";
+  tone?: "spend" | "main" | "";
 }) {
   const numbers = values.map((value) => (value === null || value === undefined ? undefined : Number(value)));
   const known = numbers.filter((value) => value !== undefined);

@@ -5,6 +5,7 @@ import { delta, measure, write, type Values } from "../measures";
 import { Sparkline } from "./sparkline";
 
 interface Props {
+  /** The first is the one that is drawn beside spend. */
   measures: string[];
   totals: { measures: Values; previous?: Values | undefined; change?: Record<string, Schemas["Change"]> | undefined } | undefined;
   series: Record<string, (string | null | undefined)[]>;
@@ -16,11 +17,11 @@ interface Props {
 export function Tiles({ measures, totals, series, currency, digits, busy }: Props) {
   return (
     <dl class="tiles card" aria-busy={busy}>
-      {measures.map((name) => {
+      {measures.map((name, index) => {
         const of = measure(name);
         const value = totals?.measures[name];
         const changed = totals && delta(of, totals.change?.[name], totals.previous?.[name]);
-        const tone = name === "spend" ? "spend" : name === "purchase_value" ? "revenue" : "";
+        const tone = name === "spend" ? "spend" : index === 0 ? "main" : "";
         return (
           <div class="tile" key={name} data-measure={name}>
             <dt>{tone && <i class={`swatch ${tone}`} />}{of.label}</dt>

@@ -1,0 +1,95 @@
+//! Thumbnails of ads: the small pictures of their creatives.
+//!
+//! Meta signs the addresses of pictures, and they expire after some days. Therefore they are asked for when a picture is
+//! to be shown, and not kept.
+
+use std::time::Duration;
+
+use domain::entity::{Level, Thumbnail};
+use domain::id::{AdAccountId, EntityId};
+use futures_util::StreamExt;
+use futures_util::stream;
+use reqwest::header::CONTENT_TYPE;
+use reqwest::{StatusCode, Url};
+use serde::Deserialize;
+
+use crate::client::UserClient;
+use crate::entities::listable_statuses;
+use crate::error::GraphError;
+use crate::page::Pages;
+
+/// The most bytes of a picture. Meta's thumbnails have 64 x 64 pixels, some kilobytes.
+const MAX_BYTES: u64 = 48_000;
+
+/// Pictures that are read at the same time.
+const AT_ONCE: usize = 8;
+
+/// How long one picture is waited for.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What a browser shows as a picture and never runs: not SVG.
+const MEDIA_TYPES: [&str; 4] = ["image/jpeg", "image/png", "image/gif", "image/webp"];
+
+#[derive(Debug, Deserialize)]
+struct Row {
+    id: EntityId,
+    creative: Option<Creative>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Creative {
+    thumbnail_url: Option<String>,
+}
+
+impl UserClient {
+    /// Reads the thumbnails of ads of an account: their addresses with one call, then each picture from Meta's media hosts,
+    /// which count no calls. An ad without a picture, or whose picture cannot be read, is left out.
+    pub async fn ad_thumbnails(
+        &self,
+        account: &AdAccountId,
+        ads: &[EntityId],
+    ) -> Result<Vec<Thumbnail>, GraphError> {
+        let filter = serde_json::json!([
+            {"field": "ad.id", "operator": "IN", "value": ads},
+            {"field": "effective_status", "operator": "IN", "value": listable_statuses(Level::Ad)},
+        ]);
+        let query =
+            vec![("fields", "id,creative{thumbnail_url}".to_owned()), ("filtering", filter.to_string())];
+        let size = u32::try_from(ads.len()).unwrap_or(u32::MAX);
+        let rows: Vec<Row> =
+            Pages::new(self.clone(), format!("{account}/ads"), query, size).all_with_gaps().await?.0;
+        let pictures = rows.into_iter().map(|Row { id, creative }| async move {
+            let url = creative?.thumbnail_url?;
+            let picture = self.picture(&url).await;
+            if picture.is_none() {
+                tracing::debug!(ad = %id, "A thumbnail could not be read.");
+            }
+            picture.map(|(media_type, bytes)| Thumbnail { ad: id, media_type, bytes })
+        });
+        Ok(stream::iter(pictures).buffer_unordered(AT_ONCE).filter_map(std::future::ready).collect().await)
+    }
+
+    /// Reads a picture; nothing that is not one, is too large, or is not on a host of Meta's. The token is not sent.
+    async fn picture(&self, url: &str) -> Option<(&'static str, Vec<u8>)> {
+        let url = Url::parse(url).ok().filter(|url| self.is_media_host(url))?;
+        let response = self.graph().http().ok()?.get(url).timeout(TIMEOUT).send().await.ok()?;
+        let header = response.headers().get(CONTENT_TYPE)?.to_str().ok()?;
+        let media_type = MEDIA_TYPES.into_iter().find(|known| header.starts_with(known))?;
+        let fits = response.content_length().is_some_and(|length| length <= MAX_BYTES);
+        let is_picture = response.status() == StatusCode::OK && self.is_media_host(response.url()) && fits;
+        if !is_picture {
+            return None;
+        }
+        let bytes = response.bytes().await.ok()?;
+        Some((media_type, bytes.to_vec()))
+    }
+
+    /// Returns whether pictures are taken from this address: from Meta's media hosts over HTTPS, and, where calls go to a
+    /// simulator, from that.
+    fn is_media_host(&self, url: &Url) -> bool {
+        let is_meta =
+            url.scheme() == "https" && url.host_str().is_some_and(|host| host.ends_with(".fbcdn.net"));
+        is_meta
+            || Url::parse(&self.graph().config().graph_url).is_ok_and(|graph| graph.origin() == url.origin())
+    }
+}
