@@ -13,7 +13,7 @@ use domain::{Error, FieldError};
 use http::{HeaderMap, Method, StatusCode};
 use jiff::Timestamp;
 use middleware::version::version_header;
-use query::{AccountScope, Answer, Filter, Measure, MeasuresView, Query, Row, TotalsView};
+use query::{AccountScope, Answer, Filter, Measure, MeasuresView, Query, ReachScope, Row, TotalsView};
 use runtime::endpoint::{self, Endpoint};
 use runtime::page::{self, Cursor};
 use runtime::request::{AdAccountPath, Json, RequestContext};
@@ -147,6 +147,9 @@ pub(crate) struct EntityList {
     /// The days that are compared with.
     #[serde(skip_serializing_if = "Option::is_none")]
     compared: Option<DateRange>,
+    /// How fresh the reach is; absent where none is shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reach: Option<ReachScope>,
     data: Vec<EntityView>,
     totals: TotalsView,
     /// Give it back as `after` to read on; absent on the last page.
@@ -213,9 +216,11 @@ impl ManageCampaign {
             let entity = row.entity.as_ref().map(|entity| Entity::clone(entity));
             entity.map(|entity| EntityView::new(entity, &row, account.currency, &query))
         };
+        let AccountScope { scope, reach, .. } = only_account(accounts)?;
         Ok(Json(EntityList {
-            scope: only_scope(accounts)?,
+            scope,
             compared,
+            reach,
             data: rows.into_iter().filter_map(view).collect(),
             totals: TotalsView::new(&totals, &query),
             after,
@@ -257,7 +262,7 @@ impl ManageCampaign {
         let row = row.ok_or_else(|| Error::NotFound(format!("{} {}", entity.level, entity.id)))?;
         let entity = EntityView::new(entity, &row, account.currency, &query);
         let version = version_header(&entity.fields.version())?;
-        Ok((version, Json(EntityReport { entity, scope: only_scope(answer.accounts)? })))
+        Ok((version, Json(EntityReport { entity, scope: only_account(answer.accounts)?.scope })))
     }
 
     /// Returns a stored entity of this account.
@@ -292,9 +297,8 @@ pub(crate) fn all_measures() -> Vec<Measure> {
     metrics.chain([Measure::Reach, Measure::Frequency]).collect()
 }
 
-/// Returns what the answer about a single ad account is about.
-fn only_scope(accounts: Vec<AccountScope>) -> Result<ReportScope, Error> {
+/// Returns the ad account of an answer about a single one.
+fn only_account(accounts: Vec<AccountScope>) -> Result<AccountScope, Error> {
     let account = accounts.into_iter().next();
-    let account = account.ok_or_else(|| Error::Internal("an answer without its ad account".to_owned()))?;
-    Ok(account.scope)
+    account.ok_or_else(|| Error::Internal("an answer without its ad account".to_owned()))
 }

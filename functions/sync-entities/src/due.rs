@@ -72,13 +72,13 @@ impl SyncEntities {
         Ok(())
     }
 
-    /// Stores how often an account is to be synced, by what a sync has found.
+    /// Stores how often an account is to be synced, by what a sync has found. Returns whether it is quiet.
     pub(crate) async fn plan_next_sync(
         &self,
         workspace: &Tenant,
         account: &AdAccount,
         stats: Option<&EntitySyncStats>,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         let (table, now) = (&self.connector.table, self.host.clock.now());
         let is_quiet = match stats {
             Some(stats) if stats.running == 0 => !self.delivered_lately(workspace, account, now).await?,
@@ -92,7 +92,7 @@ impl SyncEntities {
         if !entry.as_ref().is_some_and(is_set) {
             table.set_sync_interval(workspace, &account.id, (minutes, fetch_number), now).await?;
         }
-        Ok(())
+        Ok(is_quiet)
     }
 
     async fn delivered_lately(

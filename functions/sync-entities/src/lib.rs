@@ -159,9 +159,9 @@ impl SyncEntities {
         // on entities, so they are measured even when those cannot be read.
         let weeks = self.plan(workspace, &account, cause).await?;
         // Before the chunks are requested, which may say at once what they wait for.
-        self.plan_next_sync(workspace, &account, stats.as_ref().ok()).await?;
+        let is_quiet = self.plan_next_sync(workspace, &account, stats.as_ref().ok()).await?;
         self.request_chunks(workspace, ad_account, weeks).await?;
-        self.resume_reach(workspace, ad_account, cause).await?;
+        self.request_due_reach(workspace, &account, cause, is_quiet).await?;
         let is_read = stats.is_ok();
         self.record_sync(&account, workspace, stats).await?;
         // Last, because nothing waits for it: what is not read now is read by the next sync.

@@ -9,13 +9,15 @@ use domain::job::{Job, SyncCause};
 use domain::tenant::Tenant;
 use domain::{Error, FieldError};
 use http::{Method, StatusCode};
-use jiff::SignedDuration;
+use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp};
 use middleware::user_event;
 use runtime::endpoint::{self, Endpoint};
 use runtime::request::{AdAccountPath, Json, NoQuery, RequestContext};
 use runtime::session::{Role, Session};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use store::account::AdAccount;
 use store::reach::ReachPeriod;
 
 use crate::SyncEntities;
@@ -25,6 +27,14 @@ const MAX_PERIODS: usize = 120;
 
 /// How long a request waits for its count until a sync queues it again.
 const MAX_WAIT: SignedDuration = SignedDuration::from_hours(1);
+
+/// What is counted each day without being asked for: so many days until the last one that is settled, of these levels. With a
+/// day's rows the numbers of ads have their reach on it; what else of ads is asked for, because an account may have 50,000.
+const STANDING_DAYS: [i32; 4] = [1, 7, 28, 30];
+const STANDING_LEVELS: [Level; 3] = [Level::Account, Level::Campaign, Level::AdSet];
+
+/// How long after a day's end its people are counted.
+const SETTLED_AFTER: SignedDuration = SignedDuration::from_hours(4);
 
 /// Returns how many periods a job counts at most: it holds the rows of one call in memory.
 fn periods_per_job(level: Level) -> usize {
@@ -126,43 +136,77 @@ impl SyncEntities {
         );
         let event = event.await?;
         let sent = async {
-            table.request_reach(workspace, &ad_account, level, &periods, now).await?;
-            self.host.queues.send(&jobs(workspace, &ad_account, level, &periods)).await
+            table.request_reach(workspace, &ad_account, level, (&periods, false), now).await?;
+            self.host.queues.send(&jobs(workspace, &ad_account, level, &periods, false)).await
         };
         let sent = sent.await;
         event.complete(sent, None, self.host.clock.now()).await?;
         Ok(Json(ReachAccepted { accepted: true, periods: periods.len() }))
     }
 
-    /// Queues again what was asked for and is not counted: a crash may have lost the jobs of the request.
-    pub(crate) async fn resume_reach(
+    /// Queues again what was asked for and is not counted, because a crash may have lost the jobs of the request; and once a
+    /// day the last days of an account that is not quiet.
+    pub(crate) async fn request_due_reach(
         &self,
         workspace: &Tenant,
-        ad_account: &AdAccountId,
+        account: &AdAccount,
         cause: SyncCause,
+        is_quiet: bool,
     ) -> Result<(), Error> {
-        let now = self.host.clock.now();
+        let (table, ad_account, now) = (&self.connector.table, &account.id, self.host.clock.now());
         let is_lost = |period: &ReachPeriod| {
             period.is_pending()
                 && (cause == SyncCause::Resume || now.duration_since(period.requested_at) >= MAX_WAIT)
         };
-        let mut lost = BTreeMap::<Level, Vec<DateRange>>::new();
-        let periods = self.connector.table.reach_periods(workspace, ad_account).await?;
-        for ReachPeriod { level, period, .. } in periods.into_iter().filter(is_lost).take(MAX_PERIODS) {
-            lost.entry(level).or_default().push(period);
+        let known = table.reach_periods(workspace, ad_account).await?;
+        let mut due = BTreeMap::<(Level, bool), Vec<DateRange>>::new();
+        for ReachPeriod { level, period, is_standing, .. } in
+            known.iter().filter(|one| is_lost(one)).take(MAX_PERIODS)
+        {
+            due.entry((*level, *is_standing)).or_default().push(*period);
         }
-        let jobs: Vec<_> =
-            lost.iter().flat_map(|(level, periods)| jobs(workspace, ad_account, *level, periods)).collect();
+        // A first sync has no time for them, and neither has a person who waits for one.
+        if cause == SyncCause::Recurring && !is_quiet {
+            let last = last_settled_day(account, now)?;
+            for level in STANDING_LEVELS {
+                let windows = STANDING_DAYS.map(|days| DateRange::ending(last, days));
+                let is_known =
+                    |window: &DateRange| known.iter().any(|one| one.level == level && one.period == *window);
+                let new: Vec<_> = windows.into_iter().filter(|window| !is_known(window)).collect();
+                table.request_reach(workspace, ad_account, level, (&new, true), now).await?;
+                due.entry((level, true)).or_default().extend(new);
+            }
+        }
+        let jobs: Vec<_> = due
+            .iter()
+            .flat_map(|((level, is_standing), periods)| {
+                jobs(workspace, ad_account, *level, periods, *is_standing)
+            })
+            .collect();
         self.host.queues.send(&jobs).await
     }
 }
 
-fn jobs(workspace: &Tenant, ad_account: &AdAccountId, level: Level, periods: &[DateRange]) -> Vec<Job> {
+/// Returns the last day of an account that is over for so long that Meta has counted its people.
+fn last_settled_day(account: &AdAccount, now: Timestamp) -> Result<Date, Error> {
+    let yesterday = account.today(now)?.yesterday().unwrap_or(Date::MIN);
+    let is_settled = now.duration_since(account.end_of(yesterday)?) >= SETTLED_AFTER;
+    Ok(if is_settled { yesterday } else { yesterday.yesterday().unwrap_or(yesterday) })
+}
+
+fn jobs(
+    workspace: &Tenant,
+    ad_account: &AdAccountId,
+    level: Level,
+    periods: &[DateRange],
+    is_standing: bool,
+) -> Vec<Job> {
     let job = |periods: &[DateRange]| Job::MeasureReach {
         workspace: workspace.clone(),
         ad_account: ad_account.clone(),
         level,
         periods: periods.to_vec(),
+        is_standing,
     };
     periods.chunks(periods_per_job(level)).map(job).collect()
 }

@@ -1,11 +1,13 @@
 //! Reach: the people whom an account and its entities have reached in a period. It cannot be summed, so each period that
-//! somebody asks for is counted as such, and kept.
+//! somebody asks for is counted as such, and kept. The last days are counted each day without being asked for, and kept for a
+//! shorter time.
 //!
 //! A period has one item that says what is known about it, and items of its rows for each count. A count writes its rows
 //! first and then names itself in the period's item, so that a reader has the rows of one count, whole.
 
 use std::collections::HashMap;
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use domain::date::DateRange;
 use domain::entity::Level;
 use domain::id::{AdAccountId, EntityId};
@@ -26,6 +28,9 @@ const MAX_ROWS_PER_ITEM: usize = 5_000;
 /// Days for which a period is kept after its end: as long as the platform keeps its numbers.
 const KEPT_DAYS: i64 = 37 * 31;
 
+/// The same of a period that nobody has asked for: long enough to compare a month with the month before.
+const STANDING_KEPT_DAYS: i64 = 35;
+
 /// People reached, and impressions per person.
 pub type Reach = (u64, Option<Decimal>);
 
@@ -45,6 +50,8 @@ pub struct ReachPeriod {
     pub counted_at: Option<Timestamp>,
     /// Why it could not be counted since it was last asked for.
     pub failure: Option<String>,
+    /// Whether nobody has asked for it.
+    pub is_standing: bool,
     parts: usize,
 }
 
@@ -71,6 +78,8 @@ struct PeriodItem {
     #[serde(default)]
     failure: Option<String>,
     #[serde(default)]
+    is_standing: bool,
+    #[serde(default)]
     parts: usize,
 }
 
@@ -83,19 +92,25 @@ struct RowsItem {
 }
 
 impl Table {
-    /// Records that periods were asked for. What was counted of them before stays until they are counted again.
+    /// Records that periods were asked for, or are to be counted without. What was counted of them before stays until they are
+    /// counted again.
     pub async fn request_reach(
         &self,
         ws: &Tenant,
         account: &AdAccountId,
         level: Level,
-        periods: &[DateRange],
+        (periods, is_standing): (&[DateRange], bool),
         now: Timestamp,
     ) -> Result<(), StoreError> {
         for period in periods {
             let key = key::reach(ws, account, level, *period);
-            let values = vec![(":now", millis(now)), (":expires", number(expiry(*period)))];
-            let expression = "SET requested_at = :now, expires = :expires REMOVE failure";
+            let values = vec![
+                (":now", millis(now)),
+                (":expires", number(expiry(*period, is_standing))),
+                (":standing", AttributeValue::Bool(is_standing)),
+            ];
+            let expression =
+                "SET requested_at = :now, expires = :expires, is_standing = :standing REMOVE failure";
             self.update::<PeriodItem>(&key, expression, None, values).await?;
         }
         Ok(())
@@ -107,16 +122,17 @@ impl Table {
         ws: &Tenant,
         account: &AdAccountId,
         (level, period): (Level, DateRange),
-        counted_at: Timestamp,
-        rows: &[(Option<EntityId>, Reach)],
+        is_standing: bool,
+        (counted_at, rows): (Timestamp, &[(Option<EntityId>, Reach)]),
     ) -> Result<(), StoreError> {
+        let expiry = expiry(period, is_standing);
         let rows_key = |part| key::reach_rows(ws, account, (level, period), counted_at, part);
         let parts = rows.chunks(MAX_ROWS_PER_ITEM);
         let count = parts.len();
         for (part, rows) in parts.enumerate() {
             let json = serde_json::to_vec(rows).map_err(|error| StoreError::Internal(error.to_string()))?;
             let item = RowsItem { sk: String::new(), data: ByteBuf::from(compress(&json)?) };
-            self.put_with_ttl(&rows_key(part), &item, expiry(period), None).await?;
+            self.put_with_ttl(&rows_key(part), &item, expiry, None).await?;
         }
         let expression = "SET counted_at = :counted_at, parts = :parts, expires = :expires, \
                           requested_at = if_not_exists(requested_at, :counted_at) REMOVE failure";
@@ -124,7 +140,7 @@ impl Table {
         let values = vec![
             (":counted_at", millis(counted_at)),
             (":parts", number(count)),
-            (":expires", number(expiry(period))),
+            (":expires", number(expiry)),
         ];
         let head = key::reach(ws, account, level, period);
         match self.update::<PeriodItem>(&head, expression, Some(condition), values).await {
@@ -239,15 +255,16 @@ impl Table {
 
 fn periods(items: Vec<PeriodItem>) -> Vec<ReachPeriod> {
     let period = |item: PeriodItem| {
-        let PeriodItem { sk, requested_at, counted_at, failure, parts } = item;
+        let PeriodItem { sk, requested_at, counted_at, failure, is_standing, parts } = item;
         let (level, period) = key::parse_reach(&sk)?;
-        Some(ReachPeriod { level, period, requested_at, counted_at, failure, parts })
+        Some(ReachPeriod { level, period, requested_at, counted_at, failure, is_standing, parts })
     };
     items.into_iter().filter_map(period).collect()
 }
 
 /// Returns when a period may be deleted, in Unix seconds.
-fn expiry(period: DateRange) -> i64 {
-    let last = period.until.saturating_add(jiff::Span::new().days(KEPT_DAYS));
+fn expiry(period: DateRange, is_standing: bool) -> i64 {
+    let days = if is_standing { STANDING_KEPT_DAYS } else { KEPT_DAYS };
+    let last = period.until.saturating_add(jiff::Span::new().days(days));
     last.to_zoned(jiff::tz::TimeZone::UTC).map_or(i64::MAX, |end| end.timestamp().as_second())
 }

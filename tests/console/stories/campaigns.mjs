@@ -59,6 +59,26 @@ export async function ads_have_their_pictures({ open }) {
   await tab.page.waitForSelector(".facts .thumbnail img");
 }
 
+export async function people_are_counted_by_meta_when_somebody_asks({ open, system }) {
+  const viewer = await open();
+  await viewer.signIn("viewer", "/w/demo/campaigns?cols=delivery&range=last_14d");
+  await viewer.page.waitForSelector(".note.reach");
+  assert.equal(await viewer.page.locator(".note.reach button").count(), 0);
+  const tab = await open();
+  await tab.signIn("editor", "/w/demo/campaigns?cols=delivery&range=last_14d");
+  await tab.page.click(".note.reach button");
+  // It appears by itself, for whoever looks.
+  for (const { page } of [tab, viewer]) {
+    await page.waitForFunction(() => [...document.querySelectorAll("td[data-column=reach] span")].some(({ textContent }) => /\d/.test(textContent)));
+    await page.waitForSelector(".note.reach", { state: "detached" });
+  }
+  const { days } = await tab.chart("campaigns");
+  const [account] = (await system.api("ad-accounts?selected=true")).data;
+  const list = await system.api(`ad-accounts/${account.id}/campaigns?since=${days[0]}&until=${days.at(-1)}&fields=spend,reach,frequency&limit=500`);
+  const known = new Map(list.data.map(({ id, measures }) => [id, [english(0).format(measures.reach), measures.frequency ? english(2).format(measures.frequency) : "—"]]));
+  for (const { id, cells } of await tab.rows()) assert.deepEqual([cells.reach, cells.frequency], known.get(id));
+}
+
 export async function a_row_opens_into_what_is_below_it({ open, system }) {
   const tab = await open();
   await tab.signIn();

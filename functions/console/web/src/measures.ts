@@ -22,6 +22,8 @@ const define = (name: string, label: string, kind: Kind, better?: "up" | "down")
 const all = [
   define("spend", "Spend", "money"),
   define("impressions", "Impressions", "count"),
+  define("reach", "Reach", "count", "up"),
+  define("frequency", "Frequency", "decimal"),
   define("clicks", "Clicks", "count", "up"),
   define("link_clicks", "Link clicks", "count", "up"),
   define("ctr", "CTR (all)", "rate", "up"),
@@ -61,7 +63,7 @@ export const COLUMN_SETS: Record<string, { label: string; measures: string[] }> 
     label: "Performance",
     measures: ["spend", "purchases", "purchase_value", "roas", "cost_per_purchase", "ctr"],
   },
-  delivery: { label: "Delivery", measures: ["spend", "impressions", "clicks", "link_clicks", "ctr", "cpc", "cpm"] },
+  delivery: { label: "Delivery", measures: ["spend", "impressions", "reach", "frequency", "clicks", "link_clicks", "ctr", "cpc", "cpm"] },
   sales: {
     label: "Sales",
     measures: ["spend", "landing_page_views", "add_to_cart", "initiate_checkout", "purchases", "purchase_value", "average_order_value", "roas"],

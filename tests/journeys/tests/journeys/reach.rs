@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use crate::crash::{restore_table, table_items};
 use crate::queries::ask;
+use crate::watch::advance;
 
 async fn count(scenario: &Scenario, body: Value) -> Response {
     let response = scenario.call_as_owner(Method::POST, "reach", Some(body)).await.unwrap();
@@ -160,6 +161,54 @@ async fn a_count_that_meta_refuses_says_why_and_keeps_what_was_counted() {
 }
 
 #[tokio::test]
+async fn the_last_days_are_counted_each_day_without_being_asked_for() {
+    let scenario = Scenario::synced().await.unwrap();
+    let (workspace, account) = (tenant(WORKSPACE).unwrap(), scenario.account().unwrap().parse().unwrap());
+    let calls = Arc::<Mutex<BTreeSet<String>>>::default();
+    let made = calls.clone();
+    scenario.sim().unwrap().edit_answers(move |path, _, _| {
+        if let Some((query, _)) = path.split_once("&appsecret_proof").filter(|_| path.contains("time_ranges"))
+        {
+            made.lock().unwrap().insert(query.to_owned());
+        }
+    });
+    let known = async || scenario.system.table.reach_periods(&workspace, &account).await.unwrap();
+    assert_eq!(known().await.len(), 0, "the first sync has other work");
+    let month = |until: &str| json!({"range": {"since": "2026-10-21", "until": until}});
+
+    // It is 10 in the morning of 20 November there: yesterday is over for long.
+    advance(&scenario, SignedDuration::from_mins(61)).await;
+    let answer = query(&scenario, month("2026-11-19")).await;
+    assert_eq!(answer["ad_accounts"][0]["reach"]["missing"], json!([]));
+    assert!(answer["data"][0]["measures"]["reach"].as_u64() > Some(0), "{answer}");
+    let of_adsets = json!({"level": "adset", "range": {"since": "2026-10-23", "until": "2026-11-19"}});
+    assert_eq!(query(&scenario, of_adsets).await["ad_accounts"][0]["reach"]["missing"], json!([]));
+    // One call for each level, once a day.
+    let later = async |hours| {
+        for _ in 0..hours {
+            advance(&scenario, SignedDuration::from_hours(1)).await;
+        }
+        calls.lock().unwrap().len()
+    };
+    assert_eq!((later(0).await, later(12).await, later(12).await), (3, 3, 6));
+    let periods = known().await;
+    assert_eq!(periods.len(), 24);
+    assert!(periods.iter().all(|one| one.is_standing && !one.is_pending()));
+
+    // What somebody asks for stays as long as Meta's own numbers.
+    let expires = async || {
+        let items = table_items(&scenario).await.into_iter();
+        let kept = items.filter(|item| item["sk"].as_s().unwrap().starts_with("REACH"));
+        let kept = kept.map(|item| item["expires"].as_n().unwrap().parse::<i64>().unwrap());
+        kept.max().unwrap() - scenario.system.clock.now().as_second()
+    };
+    assert!(expires().await < 36 * 86_400);
+    count(&scenario, json!({"level": "campaign", "since": "2026-10-21", "until": "2026-11-19"})).await;
+    assert!(expires().await > 1000 * 86_400);
+    scenario.finish().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_request_whose_jobs_were_lost_is_counted_by_a_later_sync() {
     let scenario = Scenario::synced().await.unwrap();
     let (workspace, account) = (tenant(WORKSPACE).unwrap(), scenario.account().unwrap().parse().unwrap());
@@ -167,7 +216,7 @@ async fn a_request_whose_jobs_were_lost_is_counted_by_a_later_sync() {
     let (first, second) = (period("2026-11-02"), period("2026-11-03"));
     let request = async |period| {
         let (table, now) = (&scenario.system.table, scenario.system.clock.now());
-        table.request_reach(&workspace, &account, Level::Campaign, &[period], now).await.unwrap();
+        table.request_reach(&workspace, &account, Level::Campaign, (&[period], false), now).await.unwrap();
     };
     let sync = async |cause| {
         let (workspace, ad_account) = (workspace.clone(), account.clone());
@@ -206,7 +255,7 @@ async fn of_two_counts_of_a_period_the_later_one_stays_whole_wherever_either_sto
     let count = async |at: Timestamp, objects: u64, reach: u64| {
         let id = |n: u64| Some(n.to_string().parse().unwrap());
         let rows: Vec<_> = (1..=objects).map(|n| (id(n), (reach, None))).collect();
-        table.store_reach(&workspace, &account, (Level::Ad, period), at, &rows).await.unwrap();
+        table.store_reach(&workspace, &account, (Level::Ad, period), false, (at, &rows)).await.unwrap();
     };
     let stored = async || {
         let periods = table.reach_periods_of(&workspace, &account, Level::Ad, &[period]).await.unwrap();

@@ -5,6 +5,7 @@ import type { Schemas } from "../api";
 import { BudgetCell, DeliveryCell, MeasureCell, NameCell, switched, toggleRow } from "../campaigns/cells";
 import { currentView, LEVELS, measuresOf, STATES, type Level, type Row, type View } from "../campaigns/levels";
 import { useRows } from "../campaigns/rows";
+import { ReachNote } from "../campaigns/reach";
 import { change, pending } from "../campaigns/writes";
 import { useChanges } from "../changes";
 import { plural, words } from "../format";
@@ -98,6 +99,7 @@ function Table({ account }: { account: AdAccount }) {
             onSelect={can("editor") && !account.source && !narrow.value ? setSelected : undefined}
           />
         )}
+        <ReachNote account={account} level={view.level} reach={list.data?.reach} />
         {list.data && !list.data.complete && !list.loading && (
           <p class="fine note">These are the first {plural(list.data.rows.length, noun)}. The totals are those of all; search or sort to see others.</p>
         )}

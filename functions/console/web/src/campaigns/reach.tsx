@@ -1,0 +1,41 @@
+// The people whom Meta has not counted yet: the last days are counted each day, other periods when somebody asks for them.
+
+import { useState } from "preact/hooks";
+import { api, answer, type Schemas } from "../api";
+import { days as writeDays } from "../format";
+import { notify } from "../parts/toast";
+import { accountPath, can, type AdAccount } from "../store";
+import { LEVELS, type Level } from "./levels";
+
+export function ReachNote({ account, level, reach }: { account: AdAccount; level: Level; reach: Schemas["ReachScope"] | undefined }) {
+  const [busy, setBusy] = useState(false);
+  const missing = reach?.missing.filter(({ state }) => state !== "not_countable") ?? [];
+  const [first] = missing;
+  if (!first || account.source) return null;
+  const { noun } = LEVELS[level];
+  const open = missing.filter(({ state }) => state === "not_requested" || state === "failed");
+  const count = async () => {
+    setBusy(true);
+    try {
+      for (const { since, until } of open) {
+        await answer(api.POST("/v1/workspaces/{workspace}/ad-accounts/{ad_account}/reach", { params: accountPath(account.id), body: { level, since, until } }));
+      }
+      notify("Meta counts the people now: the numbers appear by themselves");
+    } catch (error) {
+      notify(`Meta was not asked: ${(error as Error).message}`, { tone: "bad" });
+    }
+    setBusy(false);
+  };
+  return (
+    <p class="fine note reach">
+      {open.length === 0
+        ? "The people are being counted now."
+        : `People reached cannot be added up: Meta counts them for each period. ${first.reason ?? ""}`}
+      {open.length > 0 && can("editor") && (
+        <button type="button" class="button" disabled={busy} onClick={() => void count()}>
+          Count the reach of {noun}s for {open.map(({ since, until }) => writeDays(since, until)).join(" and ")}
+        </button>
+      )}
+    </p>
+  );
+}
