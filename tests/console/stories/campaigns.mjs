@@ -1,6 +1,7 @@
 // The table: rows as the API has them, sorted, filtered, opened, and the same behind a copied link.
 
 import assert from "node:assert/strict";
+import { join } from "node:path";
 
 const english = (digits) => new Intl.NumberFormat("en-GB", { minimumFractionDigits: digits, maximumFractionDigits: digits });
 
@@ -57,6 +58,37 @@ export async function ads_have_their_pictures({ open }) {
   const [ad] = await tab.rows();
   await tab.page.click(`tr[data-key="${ad.id}"] .name a`);
   await tab.page.waitForSelector(".facts .thumbnail img");
+}
+
+export async function columns_are_chosen_and_travel_with_the_link({ open, system, screenshots }) {
+  const tab = await open();
+  await tab.signIn();
+  await tab.go("Campaigns");
+  await tab.page.waitForSelector("table.grid tbody tr[data-key]");
+  const columns = ({ page }) => page.$$eval("thead th.number button", (heads) => heads.map(({ textContent }) => textContent));
+  await tab.page.selectOption("[aria-label=Columns]", "choose");
+  await tab.page.click("dialog .chips button:text-is('CPM')");
+  await tab.page.click("dialog [aria-label='Hide Revenue']");
+  await tab.page.click("dialog [aria-label='Move CPM to the left']");
+  await tab.check("the choice of columns");
+  await tab.page.screenshot({ path: join(screenshots, "columns.png") });
+  await tab.page.click("dialog button[type=submit]");
+  await tab.settled();
+  const chosen = ["Spend", "Purchases", "ROAS", "Cost per purchase", "CPM", "CTR (all)"];
+  assert.deepEqual((await columns(tab)).filter((label) => label !== "Daily budget"), chosen);
+  const [account] = (await system.api("ad-accounts?selected=true")).data;
+  const { days } = await tab.chart("campaigns");
+  const [first] = await tab.rows();
+  const list = await system.api(`ad-accounts/${account.id}/campaigns?since=${days[0]}&until=${days.at(-1)}&ids=${first.id}`);
+  assert.equal(first.cells.cpm, english(2).format(list.data[0].measures.cpm));
+  // Another person sees the same by the link, and this one has it among the sets.
+  const copied = await open();
+  await copied.signIn("viewer", tab.page.url().slice(system.url.length));
+  await copied.page.waitForSelector("table.grid tbody tr[data-key]");
+  assert.deepEqual((await columns(copied)).filter((label) => label !== "Daily budget"), chosen);
+  await tab.page.selectOption("[aria-label=Columns]", "delivery");
+  await tab.page.selectOption("[aria-label=Columns]", { label: "Own columns" });
+  await tab.page.waitForFunction((wanted) => document.querySelector("thead")?.textContent.includes(wanted), "CPM");
 }
 
 export async function people_are_counted_by_meta_when_somebody_asks({ open, system }) {

@@ -19,7 +19,8 @@ const define = (name: string, label: string, kind: Kind, better?: "up" | "down")
   name, label, kind, ...(better && { better }),
 });
 
-const all = [
+/** What a column can show. */
+export const MEASURES = [
   define("spend", "Spend", "money"),
   define("impressions", "Impressions", "count"),
   define("reach", "Reach", "count", "up"),
@@ -51,11 +52,19 @@ const all = [
   define("thruplays", "ThruPlays", "count", "up"),
 ];
 
-const byName = new Map(all.map((measure) => [measure.name, measure]));
+const byName = new Map(MEASURES.map((measure) => [measure.name, measure]));
+
+/** Measures of one action type of Meta's, each with its kind. */
+const OF_ACTIONS: [string, Kind][] = [["actions.", "count"], ["action_values.", "money"]];
+
+/** Returns a measure by its name in the API, if there is one. */
+export function findMeasure(name: string): Measure | undefined {
+  const action = OF_ACTIONS.find(([prefix]) => name.startsWith(prefix));
+  return byName.get(name) ?? (action && { name, label: name.slice(action[0].length), kind: action[1] });
+}
 
 /** Returns a measure by its name in the API. */
-export const measure = (name: string): Measure =>
-  byName.get(name) ?? { name, label: name, kind: "decimal" };
+export const measure = (name: string): Measure => findMeasure(name) ?? { name, label: name, kind: "decimal" };
 
 /** Sets of columns that a person chooses from. */
 export const COLUMN_SETS: Record<string, { label: string; measures: string[] }> = {

@@ -1,7 +1,7 @@
 // The three levels of an ad account, and the view of them that the address names.
 
 import type { Schemas } from "../api";
-import { COLUMN_SETS } from "../measures";
+import { COLUMN_SETS, findMeasure } from "../measures";
 import { params } from "../route";
 
 export type Level = "campaign" | "adset" | "ad";
@@ -52,6 +52,7 @@ export interface View {
   state: string | undefined;
   sort: string;
   order: "asc" | "desc";
+  /** The name of a set, or measures with commas. */
   columns: string;
   expanded: string[];
   chart: boolean;
@@ -72,11 +73,11 @@ export function currentView(): View {
     state: state !== undefined && Object.hasOwn(STATES, state) ? state : undefined,
     sort: text("sort") ?? "spend",
     order: text("order") === "asc" ? "asc" : "desc",
-    columns: columns !== undefined && Object.hasOwn(COLUMN_SETS, columns) ? columns : "performance",
+    columns: columns !== undefined && (Object.hasOwn(COLUMN_SETS, columns) || columns.split(",").every(findMeasure)) ? columns : "performance",
     expanded: text("expand")?.split(",").filter(Boolean) ?? [],
     chart: text("chart") !== "none",
   };
 }
 
 /** Returns the measures that a view shows. */
-export const measuresOf = ({ columns }: View): string[] => COLUMN_SETS[columns]!.measures;
+export const measuresOf = ({ columns }: View): string[] => COLUMN_SETS[columns]?.measures ?? [...new Set(columns.split(","))];

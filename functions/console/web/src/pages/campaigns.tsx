@@ -5,6 +5,7 @@ import type { Schemas } from "../api";
 import { BudgetCell, DeliveryCell, MeasureCell, NameCell, switched, toggleRow } from "../campaigns/cells";
 import { currentView, LEVELS, measuresOf, STATES, type Level, type Row, type View } from "../campaigns/levels";
 import { useRows } from "../campaigns/rows";
+import { Columns } from "../campaigns/columns";
 import { ReachNote } from "../campaigns/reach";
 import { change, pending } from "../campaigns/writes";
 import { useChanges } from "../changes";
@@ -18,7 +19,7 @@ import { useSync } from "../parts/freshness";
 import { Grid, type Column } from "../parts/grid";
 import { Icon } from "../parts/icons";
 import { narrow } from "../parts/narrow";
-import { dense, toggleDensity } from "../parts/preferences";
+import { dense, ownColumns, toggleDensity } from "../parts/preferences";
 import { CompareToggle, RangePicker } from "../parts/range";
 import { Head } from "../parts/shell";
 import { Sparkline } from "../parts/sparkline";
@@ -28,6 +29,9 @@ import { navigate, path, setParams } from "../route";
 import { adAccount, adAccounts, can, digitsOf, inWorkspace, nameOf, type AdAccount } from "../store";
 
 const BulkBar = lazy(() => import("../campaigns/bulk"));
+
+/** The choice that opens a dialog. */
+const CHOOSE = "choose";
 
 export default function Campaigns() {
   const account = adAccount.value;
@@ -147,6 +151,11 @@ function columnsOf(
 
 function Toolbar({ account, view, counts, total, period }: { account: AdAccount; view: View; counts: Record<string, number> | undefined; total: number | undefined; period: Period }) {
   const parents = [view.campaign, view.adset].filter((id) => id !== undefined);
+  const [choosing, setChoosing] = useState(false);
+  const chooseColumns = (wanted: string) => {
+    if (wanted === CHOOSE) setChoosing(true);
+    else setParams({ cols: wanted === "performance" ? undefined : wanted });
+  };
   return (
     <div class="toolbar">
       <div class="segments" role="group" aria-label="Level">
@@ -184,10 +193,14 @@ function Toolbar({ account, view, counts, total, period }: { account: AdAccount;
         </label>
         <label class="select">
           <Icon name="columns" />
-          <select aria-label="Columns" value={view.columns} onChange={(event) => setParams({ cols: event.currentTarget.value === "performance" ? undefined : event.currentTarget.value })}>
+          <select aria-label="Columns" value={view.columns} onChange={(event) => chooseColumns(event.currentTarget.value)}>
             {Object.entries(COLUMN_SETS).map(([name, { label }]) => <option key={name} value={name}>{label}</option>)}
+            {ownColumns.value && <option value={ownColumns.value}>Own columns</option>}
+            {!COLUMN_SETS[view.columns] && view.columns !== ownColumns.value && <option value={view.columns}>Columns of the link</option>}
+            <option value={CHOOSE}>Choose columns …</option>
           </select>
         </label>
+        {choosing && <Columns shown={measuresOf(view)} onClose={() => setChoosing(false)} />}
         <button type="button" class="icon-button" aria-pressed={dense.value} aria-label="Rows with one line" title="Rows with one line" onClick={toggleDensity}><Icon name="rows" /></button>
         <CsvButton label="Download all as CSV" onClick={() => void download(account, { level: view.level, since: period.since, until: period.until })} />
       </div>
