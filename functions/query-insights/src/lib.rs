@@ -3,6 +3,7 @@
 //! Additive measures are summed over the stored blocks. Reach and frequency are returned only for rows that Meta
 //! reported as such: an ad and a day.
 
+mod conversions;
 mod csv;
 mod insights;
 mod query;
@@ -17,8 +18,14 @@ use runtime::endpoint::Endpoint;
 use store::Table;
 
 /// All endpoints of this function.
-pub static ENDPOINTS: LazyLock<Vec<Endpoint<QueryInsights>>> =
-    LazyLock::new(|| vec![query::run_query(), insights::query_insights(), insights::export_insights()]);
+pub static ENDPOINTS: LazyLock<Vec<Endpoint<QueryInsights>>> = LazyLock::new(|| {
+    vec![
+        query::run_query(),
+        insights::query_insights(),
+        insights::export_insights(),
+        conversions::list_custom_conversions(),
+    ]
+});
 
 /// The `query-insights` function.
 #[derive(Debug, Clone)]

@@ -7,6 +7,7 @@
 //! checks that this happens for every selected account.
 
 mod activities;
+mod conversions;
 mod due;
 mod entities;
 mod plan;
@@ -41,8 +42,8 @@ use crate::entities::{EntitySync, EntitySyncStats};
 /// A recurring sync of an account that was synced a shorter time ago is a second one, and ends at once.
 const MIN_AGE: SignedDuration = SignedDuration::from_mins(10);
 
-/// Time that must be left to read the activity log.
-const ACTIVITIES_TIME: SignedDuration = SignedDuration::from_secs(60);
+/// Time that must be left to read what nothing waits for.
+const REST_TIME: SignedDuration = SignedDuration::from_secs(60);
 
 /// A week, and the name of a dataset.
 type ChunkId = (IsoWeek, &'static str);
@@ -166,19 +167,21 @@ impl SyncEntities {
         self.record_sync(&account, workspace, stats).await?;
         // Last, because nothing waits for it: what is not read now is read by the next sync.
         if is_read
-            && entities::has_time(&self.host.clock, ACTIVITIES_TIME)
-            && let Err(error) = self.sync_activities(workspace, ad_account).await
+            && entities::has_time(&self.host.clock, REST_TIME)
+            && let Err(error) = self.sync_rest(workspace, ad_account).await
         {
-            tracing::warn!(%workspace, %ad_account, %error, "The activity log of an ad account was not read.");
+            tracing::warn!(%workspace, %ad_account, %error, "The log or the conversions of an ad account were not read.");
         }
         Ok(())
     }
 
-    /// Adds what was changed at the platform to the change log of an ad account.
-    async fn sync_activities(&self, workspace: &Tenant, ad_account: &AdAccountId) -> Result<(), Error> {
+    /// Adds what was changed at the platform to the change log of an ad account, and reads its custom conversions.
+    async fn sync_rest(&self, workspace: &Tenant, ad_account: &AdAccountId) -> Result<(), Error> {
         let client = self.connector.open(workspace, ad_account, Purpose::Sync).await?;
-        let synced = activities::sync(&self.connector.table, &client, self.host.clock.now()).await;
-        client.close(synced).await
+        let (table, now) = (&self.connector.table, self.host.clock.now());
+        let activities = activities::sync(table, &client, now).await;
+        let conversions = conversions::sync(table, &client, now).await;
+        client.close(activities.and(conversions)).await
     }
 
     /// Records what a sync of the entities has read, or why it cannot read them.

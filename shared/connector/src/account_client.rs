@@ -9,6 +9,7 @@ use domain::gap::Gap;
 use domain::id::EntityId;
 use domain::launch::{Launch, Step};
 use domain::metrics::{InsightsRow, PeriodReach};
+use domain::results::CustomConversion;
 use domain::tenant::Tenant;
 use domain::totals::AccountDay;
 use jiff::Timestamp;
@@ -187,6 +188,13 @@ impl AccountClient {
     pub async fn activities(&self, since: Timestamp, max: usize) -> Result<Vec<Activity>, Error> {
         match &self.platform {
             PlatformClient::Meta(meta) => meta.activities(since, max).await,
+        }
+    }
+
+    /// Lists what the account's advertiser counts by rules of its own.
+    pub async fn custom_conversions(&self) -> Result<Vec<CustomConversion>, Error> {
+        match &self.platform {
+            PlatformClient::Meta(meta) => meta.custom_conversions().await,
         }
     }
 

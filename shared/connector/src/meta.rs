@@ -13,6 +13,7 @@ use domain::gap::Gap;
 use domain::id::{AdAccountId, EntityId};
 use domain::launch::{Launch, Step};
 use domain::metrics::{InsightsRow, PeriodReach};
+use domain::results::CustomConversion;
 use domain::tenant::Tenant;
 use domain::totals::AccountDay;
 use graph_api::entities::GraphEntity;
@@ -237,6 +238,11 @@ impl MetaClient {
     /// Reads the account's own totals by day.
     pub(crate) async fn account_days(&self, range: DateRange) -> Result<Vec<AccountDay>, Error> {
         self.check_response(self.caller.account_days(&self.account, range).await).await
+    }
+
+    /// Lists custom conversions.
+    pub(crate) async fn custom_conversions(&self) -> Result<Vec<CustomConversion>, Error> {
+        self.check_response(self.caller.custom_conversions(&self.account).await).await
     }
 
     /// Reads the small pictures of ads.

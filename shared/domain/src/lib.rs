@@ -18,7 +18,7 @@ pub mod live;
 pub mod metrics;
 pub mod money;
 pub mod platform;
-mod results;
+pub mod results;
 pub mod role;
 pub mod rule;
 pub mod tenant;

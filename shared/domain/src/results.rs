@@ -1,11 +1,32 @@
 //! Results: what the goals of ad sets count.
 
 use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
 
 use crate::metrics::{Measures, Metric};
 
 /// What the names of the counts of action types begin with.
 const ACTION: &str = "actions.";
+
+/// What an advertiser counts by a rule of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+pub struct CustomConversion {
+    /// The measure that counts it, such as `actions.offsite_conversion.custom.1234`.
+    pub measure: String,
+    /// Its name, as the advertiser has given it.
+    pub name: String,
+    /// Whether it counts no longer.
+    #[serde(default)]
+    pub is_archived: bool,
+}
+
+impl CustomConversion {
+    /// Returns the measure that counts the custom conversion with this id.
+    pub fn measure(id: &str) -> String {
+        format!("{ACTION}offsite_conversion.custom.{id}")
+    }
+}
 
 impl Measures {
     /// Returns the measure that counts the results, and their count; `None` where it is not known, or not one.

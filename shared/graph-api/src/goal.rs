@@ -3,6 +3,7 @@
 //! Source: Marketing API, "Ad Set", `optimization_goal` and `promoted_object`; "Action types" for the types in which the
 //! events are reported. Goals whose results no row of insights has (recall, profile visits, calls) have none here.
 
+use domain::results::CustomConversion;
 use serde::Deserialize;
 
 /// What an ad set promotes, as far as it says what counts.
@@ -42,7 +43,7 @@ fn conversion(promoted: Option<&PromotedObject>) -> Option<String> {
         return None;
     }
     if let Some(id) = custom_conversion_id {
-        return Some(format!("actions.offsite_conversion.custom.{id}"));
+        return Some(CustomConversion::measure(id));
     }
     let measure = match custom_event_type.as_deref()? {
         "PURCHASE" => "purchases",

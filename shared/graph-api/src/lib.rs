@@ -25,6 +25,7 @@ pub mod batch;
 pub mod budget;
 pub mod copy;
 pub mod creative;
+mod custom_conversion;
 pub mod entities;
 mod goal;
 pub mod id;

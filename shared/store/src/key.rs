@@ -329,6 +329,11 @@ pub fn activity_progress(ws: &Tenant, account: &AdAccountId) -> Key {
     key(account_partition(ws, account), "ACTIVITIES")
 }
 
+/// Builds the key of the custom conversions of an ad account.
+pub fn custom_conversions(ws: &Tenant, account: &AdAccountId) -> Key {
+    key(account_partition(ws, account), "CUSTOM_CONVERSIONS")
+}
+
 /// Builds the key of a change in the log of an ad account.
 pub fn account_change(ws: &Tenant, account: &AdAccountId, id: &str) -> Key {
     key(account_partition(ws, account), format!("{ACCOUNT_CHANGE_PREFIX}{id}"))

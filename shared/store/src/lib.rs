@@ -25,6 +25,7 @@ mod batch;
 pub mod changed_entities;
 pub mod chunk;
 pub mod connection;
+pub mod custom_conversion;
 pub mod decision;
 pub mod deletion;
 pub mod due;

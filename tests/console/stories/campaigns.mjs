@@ -91,6 +91,29 @@ export async function columns_are_chosen_and_travel_with_the_link({ open, system
   await tab.page.waitForFunction((wanted) => document.querySelector("thead")?.textContent.includes(wanted), "CPM");
 }
 
+export async function a_custom_conversion_is_a_column_under_its_name({ open, system }) {
+  const tab = await open();
+  await tab.signIn();
+  await tab.go("Campaigns");
+  await tab.page.waitForSelector("table.grid tbody tr[data-key]");
+  await tab.page.selectOption("[aria-label=Columns]", "choose");
+  await tab.page.click("dialog .chips button:text-is('Booked a demo')");
+  await tab.page.click("dialog button[type=submit]");
+  await tab.page.fill("[data-find]", "Leads |");
+  await tab.settled();
+  const [account] = (await system.api("ad-accounts?selected=true")).data;
+  const [{ measure }] = (await system.api(`ad-accounts/${account.id}/custom-conversions`)).data;
+  const { days } = await tab.chart("campaigns");
+  const list = await system.api(`ad-accounts/${account.id}/campaigns?since=${days[0]}&until=${days.at(-1)}&q=Leads&fields=${measure}`);
+  const known = new Map(list.data.map(({ id, measures }) => [id, measures[measure] === undefined ? "—" : english(0).format(measures[measure])]));
+  const rows = await tab.rows();
+  assert.ok(rows.some(({ cells }) => /\d/.test(cells[measure])), "some were booked");
+  for (const { id, cells } of rows) assert.equal(cells[measure], known.get(id));
+  // The name is there again where only the link is known.
+  await tab.page.reload();
+  await tab.page.waitForSelector("thead button:text-is('Booked a demo')");
+}
+
 export async function people_are_counted_by_meta_when_somebody_asks({ open, system }) {
   const viewer = await open();
   await viewer.signIn("viewer", "/w/demo/campaigns?cols=delivery&range=last_14d");

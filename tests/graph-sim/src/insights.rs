@@ -26,6 +26,7 @@ use crate::object::Object;
 use crate::paging::{Link, page};
 use crate::world::World;
 use action::ActionOptions;
+pub(crate) use action::CUSTOM_CONVERSION_ID;
 use breakdown::Breakdown;
 use dimensions::{DIMENSION_FIELDS, Dimensions};
 pub use limits::InsightsLimits;

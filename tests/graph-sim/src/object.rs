@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::activity::Activity;
 use crate::business;
 use crate::error::type_name;
+use crate::insights::CUSTOM_CONVERSION_ID;
 use crate::media::video;
 use crate::money;
 use crate::node::{Account, Kind, Node};
@@ -101,6 +102,7 @@ impl<'a> Object<'a> {
                     "activities" => return activities(world, |activity| activity.account == account.digits),
                     "assigned_users" => return vec![person("AssignedUser", account)],
                     "adspixels" => return pixels(world, account),
+                    "customconversions" => return vec![custom_conversion(account)],
                     "generatepreviews" => return vec![preview("")],
                     "promote_pages" => return vec![page(account)],
                     _ => return Vec::new(),
@@ -172,6 +174,15 @@ fn pixels(world: &World, account: &Account) -> Vec<Object<'static>> {
         .filter_map(|adset| adset.fields.get("promoted_object")?.get("pixel_id")?.as_str())
         .collect();
     ids.into_iter().map(|id| plain("AdsPixel", json!({ "id": id, "name": "Simulated pixel" }))).collect()
+}
+
+/// Returns the one thing that an account counts by a rule of its own.
+fn custom_conversion(account: &Account) -> Object<'static> {
+    let fields = json!({
+        "id": CUSTOM_CONVERSION_ID, "name": "Booked a demo", "account_id": account.digits, "is_archived": false,
+        "custom_event_type": "LEAD", "rule": r#"{"url":{"i_contains":"/demo/booked"}}"#,
+    });
+    plain("CustomConversion", fields)
 }
 
 /// Returns the preview of an ad: an iframe of Meta's site.

@@ -1,5 +1,6 @@
 // The measures of the API, as people read them.
 
+import { signal } from "@preact/signals";
 import type { Schemas } from "./api";
 import { compact, decimal, percent, UNKNOWN } from "./format";
 
@@ -54,13 +55,16 @@ export const MEASURES = [
 
 const byName = new Map(MEASURES.map((measure) => [measure.name, measure]));
 
+/** What the ad account's custom conversions are called, by their measures. */
+export const conversionNames = signal<ReadonlyMap<string, string>>(new Map());
+
 /** Measures of one action type of Meta's, each with its kind. */
 const OF_ACTIONS: [string, Kind][] = [["actions.", "count"], ["action_values.", "money"]];
 
 /** Returns a measure by its name in the API, if there is one. */
 export function findMeasure(name: string): Measure | undefined {
   const action = OF_ACTIONS.find(([prefix]) => name.startsWith(prefix));
-  return byName.get(name) ?? (action && { name, label: name.slice(action[0].length), kind: action[1] });
+  return byName.get(name) ?? (action && { name, label: conversionNames.value.get(name) ?? name.slice(action[0].length), kind: action[1] });
 }
 
 /** Returns a measure by its name in the API. */

@@ -18,6 +18,10 @@ const PURCHASE: [&str; 5] = [
 ];
 const ADD_TO_CART: [&str; 3] = ["omni_add_to_cart", "add_to_cart", "offsite_conversion.fb_pixel_add_to_cart"];
 
+/// The custom conversion of every account: what leads on the web are counted by, too.
+pub(crate) const CUSTOM_CONVERSION_ID: &str = "640000000000001";
+const CUSTOM_CONVERSION: &str = "offsite_conversion.custom.640000000000001";
+
 /// An action type and its count (or its value in minor units).
 pub(crate) type Action = (&'static str, Windows);
 
@@ -177,6 +181,7 @@ pub(crate) fn actions(counts: &Counts) -> impl Iterator<Item = Action> {
         ("lead", form.plus(web)),
         ("onsite_conversion.lead_grouped", form),
         ("offsite_conversion.fb_pixel_lead", web),
+        (CUSTOM_CONVERSION, web),
     ];
     let adds = ADD_TO_CART.map(|name| (name, adds));
     others.into_iter().chain(adds).chain(PURCHASE.map(|name| (name, purchases)))

@@ -116,8 +116,9 @@ async fn a_day_that_keeps_differing_is_shown_with_both_numbers_until_it_agrees()
     let (whole, _) = spend(&scenario).await;
     let answers = lose_a_row(&scenario, yesterday(), usize::MAX);
     advance(&scenario, SignedDuration::from_hours(7)).await;
+    // The watch may have found the account stale, and have had it synced besides.
     let answers = answers.load(Ordering::Relaxed);
-    assert!((3..=4).contains(&answers), "it was measured twice more, and then no more: {answers}");
+    assert!((3..=5).contains(&answers), "it was measured twice more, and then no more: {answers}");
     let found = totals(&scenario).await;
     let [day] = found["differing_days"].as_array().unwrap().as_slice() else { panic!("{found}") };
     let (fewer, incomplete) = spend(&scenario).await;

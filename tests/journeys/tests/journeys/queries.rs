@@ -338,3 +338,23 @@ async fn a_list_is_searched_sorted_compared_and_totalled() {
     assert_eq!(never["data"][0]["measures"], json!({}), "nothing is known of days that are to come");
     scenario.finish().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_custom_conversion_is_a_measure_with_a_name() {
+    let scenario = Scenario::synced().await.unwrap();
+    let list = scenario.call_as_owner(Method::GET, "custom-conversions", None).await.unwrap().json();
+    let conversion = &list["data"][0];
+    assert_eq!(conversion["name"], "Booked a demo");
+    let (counted, leads) =
+        (conversion["measure"].as_str().unwrap(), "actions.offsite_conversion.fb_pixel_lead");
+    let document = json!({
+        "level": "campaign", "measures": [counted, leads], "range": {"since": "2026-11-02", "until": "2026-11-15"},
+        "order": [{"by": counted, "direction": "desc"}],
+    });
+    let answer = ask(&scenario, &document).await.json();
+    // The simulated Meta counts leads on the web by it.
+    let measures = &answer["data"][0]["measures"];
+    assert!(measures[counted].as_u64() > Some(0), "{answer}");
+    assert_eq!(measures[counted], measures[leads]);
+    scenario.finish().await.unwrap();
+}

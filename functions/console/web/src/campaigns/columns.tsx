@@ -1,18 +1,22 @@
 // The columns that a person chooses: which measures, in which order.
 
 import { useState } from "preact/hooks";
-import { MEASURES, measure } from "../measures";
+import { conversionNames, MEASURES, measure } from "../measures";
 import { Dialog } from "../parts/dialog";
 import { Icon } from "../parts/icons";
 import { rememberColumns } from "../parts/preferences";
 import { setParams } from "../route";
+import type { AdAccount } from "../store";
+import { useConversions } from "./conversions";
 
 /** Wider tables are not read, and slow. */
 const MAX_COLUMNS = 16;
 
-export function Columns({ shown, onClose }: { shown: string[]; onClose: () => void }) {
+export function Columns({ account, shown, onClose }: { account: AdAccount; shown: string[]; onClose: () => void }) {
   const [columns, setColumns] = useState(shown);
-  const rest = MEASURES.filter(({ name }) => !columns.includes(name));
+  useConversions(account, !account.source);
+  const all = [...MEASURES.map(({ name }) => name), ...conversionNames.value.keys()];
+  const rest = all.filter((name) => !columns.includes(name)).map(measure);
   const moveUp = (at: number) => setColumns(columns.with(at - 1, columns[at]!).with(at, columns[at - 1]!));
   const show = (event: Event) => {
     event.preventDefault();

@@ -6,6 +6,7 @@ import { BudgetCell, DeliveryCell, MeasureCell, NameCell, switched, toggleRow } 
 import { currentView, LEVELS, measuresOf, STATES, type Level, type Row, type View } from "../campaigns/levels";
 import { useRows } from "../campaigns/rows";
 import { Columns } from "../campaigns/columns";
+import { useConversions } from "../campaigns/conversions";
 import { ReachNote } from "../campaigns/reach";
 import { change, pending } from "../campaigns/writes";
 import { useChanges } from "../changes";
@@ -53,6 +54,7 @@ function Table({ account }: { account: AdAccount }) {
   const period = currentPeriod(account.timezone);
   const digits = digitsOf(account);
   const { list, rows, totals, counts, childError } = useRows(account.id, view, period);
+  useConversions(account, measuresOf(view).some((name) => name.startsWith("actions.")));
   const [selected, setSelected] = useState<ReadonlySet<string>>(new Set());
   const [editing, setEditing] = useState<string>();
   // What is not in the table is not acted on.
@@ -200,7 +202,7 @@ function Toolbar({ account, view, counts, total, period }: { account: AdAccount;
             <option value={CHOOSE}>Choose columns …</option>
           </select>
         </label>
-        {choosing && <Columns shown={measuresOf(view)} onClose={() => setChoosing(false)} />}
+        {choosing && <Columns account={account} shown={measuresOf(view)} onClose={() => setChoosing(false)} />}
         <button type="button" class="icon-button" aria-pressed={dense.value} aria-label="Rows with one line" title="Rows with one line" onClick={toggleDensity}><Icon name="rows" /></button>
         <CsvButton label="Download all as CSV" onClick={() => void download(account, { level: view.level, since: period.since, until: period.until })} />
       </div>

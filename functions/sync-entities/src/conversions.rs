@@ -1,0 +1,23 @@
+//! The names of custom conversions.
+
+use connector::AccountClient;
+use domain::Error;
+use jiff::{SignedDuration, Timestamp};
+use store::Table;
+use store::custom_conversion::ReadConversions;
+
+/// How long they are not read again: they change seldom.
+const MAX_AGE: SignedDuration = SignedDuration::from_hours(24);
+
+/// Reads them, once a day.
+pub(crate) async fn sync(table: &Table, client: &AccountClient, now: Timestamp) -> Result<(), Error> {
+    let (workspace, account) = (&client.workspace, &client.account.id);
+    let known = table.custom_conversions(workspace, account).await?;
+    if known.is_some_and(|known| now.duration_since(known.read_at) < MAX_AGE) {
+        return Ok(());
+    }
+    let conversions = client.custom_conversions().await?;
+    Ok(table
+        .store_custom_conversions(workspace, account, &ReadConversions { read_at: now, conversions })
+        .await?)
+}
