@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use domain::date::{DateRange, IsoWeek};
 use domain::job::Queue;
@@ -12,6 +13,7 @@ use jiff::{SignedDuration, ToSpan};
 use journeys::{Scenario, TODAY, options, totals};
 use local::account::Account;
 use local::data::Data;
+use local::system::Options;
 use local::tenant::tenant;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
@@ -422,5 +424,36 @@ async fn what_was_deleted_before_the_first_sync_is_listed_by_the_names_of_its_ro
     scenario.sync().await.unwrap();
     let old = &list("campaigns").await["data"][0];
     assert_eq!((&old["name"], &old["effective_status"]), (&json!("Old campaign"), &json!("DELETED")));
+    scenario.finish().await.unwrap();
+}
+
+/// Calls are what Meta's quotas leave least of.
+#[tokio::test]
+async fn a_hundred_ads_over_ninety_days_are_read_with_25_calls() {
+    let account = AccountArgs {
+        campaigns: 10,
+        adsets: 30,
+        ads: 100,
+        days: 90,
+        today: Some(TODAY),
+        ..AccountArgs::default()
+    };
+    let account = Account::Simulated(account);
+    let scenario = Scenario::with_options(Options { account, ..options(Data::Memory) }).await.unwrap();
+    let calls = Arc::<Mutex<Vec<String>>>::default();
+    let made = calls.clone();
+    scenario.sim().unwrap().edit_answers(move |path, _, _| {
+        let edge = path.split(['?', '/']).nth(3).unwrap_or_default().to_owned();
+        made.lock().unwrap().push(edge);
+    });
+    scenario.connect_and_sync().await.unwrap();
+    let calls = calls.lock().unwrap().clone();
+    let count = |edges: &[&str]| calls.iter().filter(|edge| edges.contains(&edge.as_str())).count();
+    let (entities, numbers) = (count(&["campaigns", "adsets", "ads"]), count(&["insights"]));
+    println!(
+        "100 ads over 90 days: {entities} calls for entities and {numbers} for numbers; {} in all, with login and webhooks.",
+        calls.len()
+    );
+    assert!(entities == 3 && numbers >= 14 && entities + numbers <= 25, "{calls:?}");
     scenario.finish().await.unwrap();
 }
