@@ -54,20 +54,20 @@ impl Console {
     /// Writes the settings into the page. `None` if the issuer, its token endpoint or the hub is no URL, or the settings cannot
     /// be written.
     pub fn new(settings: &Settings) -> Option<Self> {
-        let mut called = vec![origin(&settings.issuer)?];
+        let mut origins = vec![origin(&settings.issuer)?];
         if let Some(token_url) = &settings.token_url {
-            called.push(origin(token_url)?);
+            origins.push(origin(token_url)?);
         }
         if let Some(hub) = &settings.hub {
-            called.push(origin(hub)?.replacen("http", "ws", 1));
+            origins.push(origin(hub)?.replacen("http", "ws", 1));
         }
-        let called = called.join(" ");
+        let origins = origins.join(" ");
         let settings = serde_json::to_string(settings).ok()?;
         let escaped = settings.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;");
         // Nothing but our own files runs or is shown; only the API, the issuer and the hub are called.
         let policy = format!(
             "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self' data:; \
-             connect-src 'self' {called}; form-action 'none'; base-uri 'none'; frame-ancestors 'none'; \
+             connect-src 'self' {origins}; form-action 'none'; base-uri 'none'; frame-ancestors 'none'; \
              require-trusted-types-for 'script'; trusted-types 'none'"
         );
         let page = PAGE.replace(SETTINGS_PLACE, &escaped).into();
