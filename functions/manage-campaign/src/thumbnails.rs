@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use connector::Purpose;
-use domain::entity::Thumbnail;
+use domain::entity::{Thumbnail, Thumbnails};
 use domain::id::EntityId;
 use domain::{Error, FieldError};
 use http::{Method, StatusCode};
@@ -30,9 +30,12 @@ pub(crate) struct ThumbnailsQuery {
 /// Pictures of ads.
 #[derive(Serialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
-pub(crate) struct Thumbnails {
+pub(crate) struct ThumbnailList {
     /// In no order.
     data: Vec<ThumbnailView>,
+    /// Ads whose pictures could not be read now.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    failed: Vec<EntityId>,
 }
 
 /// The picture of an ad.
@@ -67,7 +70,7 @@ impl ManageCampaign {
     async fn list_thumbnails(
         self,
         context: RequestContext<Session, AdAccountPath, ThumbnailsQuery>,
-    ) -> Result<Json<Thumbnails>, Error> {
+    ) -> Result<Json<ThumbnailList>, Error> {
         let RequestContext { caller: session, path: AdAccountPath { ad_account }, query, .. } = context;
         let ads = query.ids;
         if !(1..=MAX_ADS).contains(&ads.len()) {
@@ -75,12 +78,12 @@ impl ManageCampaign {
         }
         let account = self.connector.table.require_account(&session.workspace, &ad_account).await?;
         if account.connection.is_none() {
-            return Ok(Json(Thumbnails { data: Vec::new() }));
+            return Ok(Json(ThumbnailList { data: Vec::new(), failed: Vec::new() }));
         }
-        // Numbers and changes come first: these calls are not taken from what is kept for them.
+        // Changes come first: nothing is taken of what is kept for them.
         let client = self.connector.open(&session.workspace, &ad_account, Purpose::Sync).await?;
         let read = client.thumbnails(&ads).await;
-        let thumbnails = client.close(read).await?;
-        Ok(Json(Thumbnails { data: thumbnails.into_iter().map(ThumbnailView::from).collect() }))
+        let Thumbnails { read, failed } = client.close(read).await?;
+        Ok(Json(ThumbnailList { data: read.into_iter().map(ThumbnailView::from).collect(), failed }))
     }
 }

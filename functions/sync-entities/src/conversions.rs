@@ -9,14 +9,22 @@ use store::custom_conversion::ReadConversions;
 /// How long they are not read again: they change seldom.
 const MAX_AGE: SignedDuration = SignedDuration::from_hours(24);
 
-/// Reads them, once a day.
+/// Reads them, once a day. What the platform refuses is asked for once a day, too.
 pub(crate) async fn sync(table: &Table, client: &AccountClient, now: Timestamp) -> Result<(), Error> {
     let (workspace, account) = (&client.workspace, &client.account.id);
     let known = table.custom_conversions(workspace, account).await?;
-    if known.is_some_and(|known| now.duration_since(known.read_at) < MAX_AGE) {
+    if known.as_ref().is_some_and(|known| now.duration_since(known.read_at) < MAX_AGE) {
         return Ok(());
     }
-    let conversions = client.custom_conversions().await?;
+    let conversions = match client.custom_conversions().await {
+        Ok(conversions) => conversions,
+        Err(error) if error.is_retryable() => return Err(error),
+        Err(error) => {
+            // What was known stays, and tomorrow is soon enough to ask again.
+            tracing::warn!(%workspace, %account, %error, "Custom conversions cannot be read.");
+            known.map(|known| known.conversions).unwrap_or_default()
+        }
+    };
     Ok(table
         .store_custom_conversions(workspace, account, &ReadConversions { read_at: now, conversions })
         .await?)

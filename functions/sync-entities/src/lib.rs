@@ -180,7 +180,10 @@ impl SyncEntities {
         let client = self.connector.open(workspace, ad_account, Purpose::Sync).await?;
         let (table, now) = (&self.connector.table, self.host.clock.now());
         let activities = activities::sync(table, &client, now).await;
-        let conversions = conversions::sync(table, &client, now).await;
+        let conversions = match &activities {
+            Err(error) if error.is_retryable() => Ok(()),
+            _ => conversions::sync(table, &client, now).await,
+        };
         client.close(activities.and(conversions)).await
     }
 

@@ -136,16 +136,16 @@ impl SyncEntities {
         );
         let event = event.await?;
         let sent = async {
-            table.request_reach(workspace, &ad_account, level, (&periods, false), now).await?;
-            self.host.queues.send(&jobs(workspace, &ad_account, level, &periods, false)).await
+            table.request_reach(workspace, &ad_account, level, &periods, now).await?;
+            self.host.queues.send(&jobs(workspace, &ad_account, level, &periods)).await
         };
         let sent = sent.await;
         event.complete(sent, None, self.host.clock.now()).await?;
         Ok(Json(ReachAccepted { accepted: true, periods: periods.len() }))
     }
 
-    /// Queues again what was asked for and is not counted, because a crash may have lost the jobs of the request; and once a
-    /// day the last days of an account that is not quiet.
+    /// Queues what is to be counted: what was asked for and whose jobs a crash may have lost; what was counted before its last
+    /// day had settled; and once a day the last days of an account that is not quiet.
     pub(crate) async fn request_due_reach(
         &self,
         workspace: &Tenant,
@@ -154,35 +154,40 @@ impl SyncEntities {
         is_quiet: bool,
     ) -> Result<(), Error> {
         let (table, ad_account, now) = (&self.connector.table, &account.id, self.host.clock.now());
-        let is_lost = |period: &ReachPeriod| {
-            period.is_pending()
-                && (cause == SyncCause::Resume || now.duration_since(period.requested_at) >= MAX_WAIT)
+        let last = last_settled_day(account, now)?;
+        let mut known = table.reach_periods(workspace, ad_account).await?;
+        let is_lost = |one: &&ReachPeriod| {
+            let is_old = cause == SyncCause::Resume || now.duration_since(one.requested_at) >= MAX_WAIT;
+            // Of the last days, those that have passed meanwhile are missed by nobody.
+            one.is_pending() && is_old && (!one.is_standing || one.period.until >= last)
         };
-        let known = table.reach_periods(workspace, ad_account).await?;
-        let mut due = BTreeMap::<(Level, bool), Vec<DateRange>>::new();
-        for ReachPeriod { level, period, is_standing, .. } in
-            known.iter().filter(|one| is_lost(one)).take(MAX_PERIODS)
-        {
-            due.entry((*level, *is_standing)).or_default().push(*period);
+        known.sort_by_key(|one| one.is_standing);
+        let mut due = BTreeMap::<Level, Vec<DateRange>>::new();
+        for ReachPeriod { level, period, .. } in known.iter().filter(is_lost).take(MAX_PERIODS) {
+            due.entry(*level).or_default().push(*period);
         }
-        // A first sync has no time for them, and neither has a person who waits for one.
-        if cause == SyncCause::Recurring && !is_quiet {
-            let last = last_settled_day(account, now)?;
-            for level in STANDING_LEVELS {
+        // A first sync has no time for more, and neither has a person who waits for one.
+        if cause == SyncCause::Recurring {
+            let mut renewed = BTreeMap::<Level, Vec<DateRange>>::new();
+            for one in known.iter().filter(|one| one.period.until <= last && !one.is_pending()) {
+                let settled_at = account.end_of(one.period.until)? + SETTLED_AFTER;
+                if one.counted_at.is_some_and(|counted_at| counted_at < settled_at) {
+                    renewed.entry(one.level).or_default().push(one.period);
+                }
+            }
+            for level in STANDING_LEVELS.into_iter().filter(|_| !is_quiet) {
                 let windows = STANDING_DAYS.map(|days| DateRange::ending(last, days));
-                let is_known =
-                    |window: &DateRange| known.iter().any(|one| one.level == level && one.period == *window);
-                let new: Vec<_> = windows.into_iter().filter(|window| !is_known(window)).collect();
-                table.request_reach(workspace, ad_account, level, (&new, true), now).await?;
-                due.entry((level, true)).or_default().extend(new);
+                let is_new =
+                    |window: &DateRange| !known.iter().any(|one| one.level == level && one.period == *window);
+                renewed.entry(level).or_default().extend(windows.into_iter().filter(is_new));
+            }
+            for (level, periods) in renewed {
+                table.renew_reach(workspace, ad_account, level, &periods, now).await?;
+                due.entry(level).or_default().extend(periods);
             }
         }
-        let jobs: Vec<_> = due
-            .iter()
-            .flat_map(|((level, is_standing), periods)| {
-                jobs(workspace, ad_account, *level, periods, *is_standing)
-            })
-            .collect();
+        let jobs: Vec<_> =
+            due.iter().flat_map(|(level, periods)| jobs(workspace, ad_account, *level, periods)).collect();
         self.host.queues.send(&jobs).await
     }
 }
@@ -194,19 +199,12 @@ fn last_settled_day(account: &AdAccount, now: Timestamp) -> Result<Date, Error> 
     Ok(if is_settled { yesterday } else { yesterday.yesterday().unwrap_or(yesterday) })
 }
 
-fn jobs(
-    workspace: &Tenant,
-    ad_account: &AdAccountId,
-    level: Level,
-    periods: &[DateRange],
-    is_standing: bool,
-) -> Vec<Job> {
+fn jobs(workspace: &Tenant, ad_account: &AdAccountId, level: Level, periods: &[DateRange]) -> Vec<Job> {
     let job = |periods: &[DateRange]| Job::MeasureReach {
         workspace: workspace.clone(),
         ad_account: ad_account.clone(),
         level,
         periods: periods.to_vec(),
-        is_standing,
     };
     periods.chunks(periods_per_job(level)).map(job).collect()
 }

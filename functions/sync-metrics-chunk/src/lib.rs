@@ -79,10 +79,8 @@ impl SyncMetricsChunk {
             Job::CheckTotals { workspace, ad_account } => {
                 (self.check_totals(workspace, ad_account).await, workspace, ad_account)
             }
-            Job::MeasureReach { workspace, ad_account, level, periods, is_standing } => {
-                let counted =
-                    self.measure_reach(workspace, ad_account, *level, (periods, *is_standing)).await;
-                (counted, workspace, ad_account)
+            Job::MeasureReach { workspace, ad_account, level, periods } => {
+                (self.measure_reach(workspace, ad_account, *level, periods).await, workspace, ad_account)
             }
             other => return Err(other.wrong_queue()),
         };

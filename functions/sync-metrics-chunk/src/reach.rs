@@ -23,7 +23,7 @@ impl SyncMetricsChunk {
         workspace: &Tenant,
         ad_account: &AdAccountId,
         level: Level,
-        (periods, is_standing): (&[DateRange], bool),
+        periods: &[DateRange],
     ) -> Result<(), Error> {
         let table = &self.connector.table;
         if !table.account(workspace, ad_account).await?.is_some_and(|account| account.selected) {
@@ -48,8 +48,7 @@ impl SyncMetricsChunk {
         }
         for period in periods {
             let of_period = rows.remove(&(period.since, period.until)).unwrap_or_default();
-            let count = (counted_at, of_period.as_slice());
-            table.store_reach(workspace, ad_account, (level, *period), is_standing, count).await?;
+            table.store_reach(workspace, ad_account, (level, *period), counted_at, &of_period).await?;
         }
         // Deleted meanwhile: nothing of it may stay.
         if table.account(workspace, ad_account).await?.is_none() {

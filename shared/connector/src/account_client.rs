@@ -4,7 +4,7 @@ use domain::Error;
 use domain::activity::Activity;
 use domain::dataset::Dataset;
 use domain::date::DateRange;
-use domain::entity::{Changes, Entity, Level, Thumbnail};
+use domain::entity::{Changes, Entity, Level, Thumbnails};
 use domain::gap::Gap;
 use domain::id::EntityId;
 use domain::launch::{Launch, Step};
@@ -199,7 +199,7 @@ impl AccountClient {
     }
 
     /// Reads the small pictures of ads; those without one are left out.
-    pub async fn thumbnails(&self, ads: &[EntityId]) -> Result<Vec<Thumbnail>, Error> {
+    pub async fn thumbnails(&self, ads: &[EntityId]) -> Result<Thumbnails, Error> {
         match &self.platform {
             PlatformClient::Meta(meta) => meta.thumbnails(ads).await,
         }

@@ -8,7 +8,7 @@ use domain::Error;
 use domain::activity::Activity;
 use domain::dataset::Dataset;
 use domain::date::DateRange;
-use domain::entity::{Changes, Entity, Level, Thumbnail};
+use domain::entity::{Changes, Entity, Level, Thumbnails};
 use domain::gap::Gap;
 use domain::id::{AdAccountId, EntityId};
 use domain::launch::{Launch, Step};
@@ -246,7 +246,7 @@ impl MetaClient {
     }
 
     /// Reads the small pictures of ads.
-    pub(crate) async fn thumbnails(&self, ads: &[EntityId]) -> Result<Vec<Thumbnail>, Error> {
+    pub(crate) async fn thumbnails(&self, ads: &[EntityId]) -> Result<Thumbnails, Error> {
         self.check_response(self.caller.ad_thumbnails(&self.account, ads).await).await
     }
 

@@ -255,6 +255,15 @@ pub struct Thumbnail {
     pub bytes: Vec<u8>,
 }
 
+/// What was read of the pictures of some ads.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Thumbnails {
+    /// The pictures that there are, in no order.
+    pub read: Vec<Thumbnail>,
+    /// Ads whose pictures could not be read now.
+    pub failed: Vec<EntityId>,
+}
+
 /// Values to set on an entity; absent values stay unchanged.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Changes {

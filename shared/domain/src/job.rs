@@ -174,9 +174,6 @@ pub enum Job {
         level: Level,
         /// The periods; few, so that one call measures them.
         periods: Vec<DateRange>,
-        /// Whether nobody has asked for them: the account's syncs do so each day.
-        #[serde(default)]
-        is_standing: bool,
     },
     /// Evaluates the rules against an account's metrics.
     EvaluateRules {

@@ -106,7 +106,11 @@ impl Graph {
         if let Some(http) = self.0.http.get() {
             return Ok(http);
         }
-        let http = reqwest::Client::builder().user_agent("adflight").build()?;
+        let http = reqwest::Client::builder().user_agent("adflight");
+        // Graph redirects nobody; where a picture's host would send us, nobody knows.
+        #[cfg(not(target_arch = "wasm32"))]
+        let http = http.redirect(reqwest::redirect::Policy::none());
+        let http = http.build()?;
         // When two are built at the same time, the first is kept with its connections.
         Ok(self.0.http.get_or_init(|| http))
     }

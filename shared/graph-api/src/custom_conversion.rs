@@ -28,7 +28,7 @@ impl UserClient {
     ) -> Result<Vec<CustomConversion>, GraphError> {
         let query = vec![("fields", "id,name,is_archived".to_owned())];
         let pages = Pages::<Row>::new(self.clone(), format!("{account}/customconversions"), query, PAGE_ROWS);
-        let (rows, _) = pages.all_with_gaps().await?;
+        let rows = pages.all().await?;
         let conversion = |Row { id, name, is_archived }| CustomConversion {
             measure: CustomConversion::measure(&id),
             name,

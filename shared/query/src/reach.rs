@@ -89,19 +89,23 @@ impl Reader<'_> {
         wanted: &[DateRange],
     ) -> Result<BTreeMap<(Date, Date), (ReachPeriod, ReachRows)>, Error> {
         let Self { table, workspace, account, query, .. } = self;
-        for _ in 0..MAX_ATTEMPTS {
+        let mut attempt = 1;
+        loop {
             let periods = table.reach_periods_of(workspace, &account.id, query.level, wanted).await?;
             if periods.iter().map(ReachPeriod::max_rows).sum::<usize>() > MAX_ROWS {
                 let message =
                     format!("has more than {MAX_ROWS} rows of reach; ask for fewer periods at a time");
                 return Err(FieldError::new("range", message).into());
             }
-            if let Some(rows) = table.reach_rows(workspace, &account.id, &periods).await? {
-                let counts = periods.into_iter().zip(rows);
-                let by_days = |count: (ReachPeriod, _)| ((count.0.period.since, count.0.period.until), count);
-                return Ok(counts.map(by_days).collect());
+            let rows = table.reach_rows(workspace, &account.id, &periods).await?;
+            if attempt < MAX_ATTEMPTS && rows.iter().any(Option::is_none) {
+                attempt += 1;
+                continue;
             }
+            // What lacks its rows still has expired, and is as if it had never been counted.
+            let counts = periods.into_iter().zip(rows).filter_map(|(period, rows)| Some((period, rows?)));
+            let by_days = |count: (ReachPeriod, _)| ((count.0.period.since, count.0.period.until), count);
+            return Ok(counts.map(by_days).collect());
         }
-        Err(Error::Unavailable("reach is counted faster than it can be read".to_owned()))
     }
 }

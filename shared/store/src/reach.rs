@@ -31,6 +31,9 @@ const KEPT_DAYS: i64 = 37 * 31;
 /// The same of a period that nobody has asked for: long enough to compare a month with the month before.
 const STANDING_KEPT_DAYS: i64 = 35;
 
+/// Days for which rows are kept longer than the item that names them: DynamoDB deletes what has expired in any order.
+const ROWS_KEPT_LONGER: i64 = 7;
+
 /// People reached, and impressions per person.
 pub type Reach = (u64, Option<Decimal>);
 
@@ -92,14 +95,41 @@ struct RowsItem {
 }
 
 impl Table {
-    /// Records that periods were asked for, or are to be counted without. What was counted of them before stays until they are
-    /// counted again.
+    /// Records that periods were asked for. What was counted of them before stays until they are counted again.
     pub async fn request_reach(
         &self,
         ws: &Tenant,
         account: &AdAccountId,
         level: Level,
+        periods: &[DateRange],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let expression =
+            "SET requested_at = :now, expires = :expires, is_standing = :standing REMOVE failure";
+        self.record_request(ws, account, level, (periods, false), expression, now).await
+    }
+
+    /// Records that periods are to be counted although nobody has asked. What somebody has asked for stays so.
+    pub async fn renew_reach(
+        &self,
+        ws: &Tenant,
+        account: &AdAccountId,
+        level: Level,
+        periods: &[DateRange],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let expression = "SET requested_at = :now, expires = if_not_exists(expires, :expires), \
+                          is_standing = if_not_exists(is_standing, :standing) REMOVE failure";
+        self.record_request(ws, account, level, (periods, true), expression, now).await
+    }
+
+    async fn record_request(
+        &self,
+        ws: &Tenant,
+        account: &AdAccountId,
+        level: Level,
         (periods, is_standing): (&[DateRange], bool),
+        expression: &str,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         for period in periods {
@@ -109,8 +139,6 @@ impl Table {
                 (":expires", number(expiry(*period, is_standing))),
                 (":standing", AttributeValue::Bool(is_standing)),
             ];
-            let expression =
-                "SET requested_at = :now, expires = :expires, is_standing = :standing REMOVE failure";
             self.update::<PeriodItem>(&key, expression, None, values).await?;
         }
         Ok(())
@@ -122,19 +150,22 @@ impl Table {
         ws: &Tenant,
         account: &AdAccountId,
         (level, period): (Level, DateRange),
-        is_standing: bool,
-        (counted_at, rows): (Timestamp, &[(Option<EntityId>, Reach)]),
+        counted_at: Timestamp,
+        rows: &[(Option<EntityId>, Reach)],
     ) -> Result<(), StoreError> {
-        let expiry = expiry(period, is_standing);
+        let head = key::reach(ws, account, level, period);
+        let known: Option<PeriodItem> = self.get(&head).await?;
+        let expiry = expiry(period, known.is_some_and(|known| known.is_standing));
+        let rows_expiry = expiry + ROWS_KEPT_LONGER * 86_400;
         let rows_key = |part| key::reach_rows(ws, account, (level, period), counted_at, part);
         let parts = rows.chunks(MAX_ROWS_PER_ITEM);
         let count = parts.len();
         for (part, rows) in parts.enumerate() {
             let json = serde_json::to_vec(rows).map_err(|error| StoreError::Internal(error.to_string()))?;
             let item = RowsItem { sk: String::new(), data: ByteBuf::from(compress(&json)?) };
-            self.put_with_ttl(&rows_key(part), &item, expiry, None).await?;
+            self.put_with_ttl(&rows_key(part), &item, rows_expiry, None).await?;
         }
-        let expression = "SET counted_at = :counted_at, parts = :parts, expires = :expires, \
+        let expression = "SET counted_at = :counted_at, parts = :parts, expires = if_not_exists(expires, :expires), \
                           requested_at = if_not_exists(requested_at, :counted_at) REMOVE failure";
         let condition = "attribute_not_exists(counted_at) OR counted_at <= :counted_at";
         let values = vec![
@@ -142,7 +173,6 @@ impl Table {
             (":parts", number(count)),
             (":expires", number(expiry)),
         ];
-        let head = key::reach(ws, account, level, period);
         match self.update::<PeriodItem>(&head, expression, Some(condition), values).await {
             Ok(_) => {
                 // The rows of earlier counts.
@@ -204,14 +234,14 @@ impl Table {
         Ok(periods(items).into_iter().filter(|known| wanted.contains(&known.period)).collect())
     }
 
-    /// Reads the rows of periods, in the same order. `None` when one of them was counted again meanwhile: read what is known
-    /// about them anew.
+    /// Reads the rows of periods, in the same order: none of one that was counted again meanwhile, which is to be read anew, or
+    /// whose rows have expired.
     pub async fn reach_rows(
         &self,
         ws: &Tenant,
         account: &AdAccountId,
         periods: &[ReachPeriod],
-    ) -> Result<Option<Vec<ReachRows>>, StoreError> {
+    ) -> Result<Vec<Option<ReachRows>>, StoreError> {
         let mut keys = Vec::new();
         let mut number_of = HashMap::new();
         for (number, ReachPeriod { level, period, counted_at, parts, .. }) in periods.iter().enumerate() {
@@ -223,19 +253,20 @@ impl Table {
             }
         }
         let items = self.batch_get(keys).await?;
-        if items.len() < number_of.len() {
-            return Ok(None);
-        }
-        let mut rows = vec![ReachRows::new(); periods.len()];
+        let mut rows = vec![(0, ReachRows::new()); periods.len()];
         for item in items {
             let RowsItem { sk, data } = from_item(item)?;
             let read: Vec<(Option<EntityId>, Reach)> = serde_json::from_slice(&decompress(&data)?)
                 .map_err(|error| StoreError::Internal(error.to_string()))?;
-            if let Some(rows) = number_of.get(&sk).and_then(|number| rows.get_mut(*number)) {
+            if let Some((parts, rows)) = number_of.get(&sk).and_then(|number| rows.get_mut(*number)) {
+                *parts += 1;
                 rows.extend(read);
             }
         }
-        Ok(Some(rows))
+        let whole = |((parts, rows), period): ((usize, ReachRows), &ReachPeriod)| {
+            (period.counted_at.is_none() || parts == period.parts).then_some(rows)
+        };
+        Ok(rows.into_iter().zip(periods).map(whole).collect())
     }
 
     /// Deletes a period.

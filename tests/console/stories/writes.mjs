@@ -188,5 +188,10 @@ export async function launch_defaults_are_not_saved_over_what_somebody_else_save
   await save("again.example.com");
   await form.getByRole("alert").waitFor();
   assert.equal((await stored()).domain, "theirs.example.com");
+  await form.getByRole("button", { name: "Show what was saved instead" }).click();
+  await tab.page.waitForFunction(() => [...document.querySelectorAll("input")].some(({ value }) => value === "theirs.example.com"));
+  await save("mine.example.com");
+  await tab.page.waitForSelector(".toast:has-text('are saved') >> nth=1");
+  assert.equal((await stored()).domain, "mine.example.com");
   await system.api(`ad-accounts/${account.id}/defaults`, { method: "PUT", body: {} });
 }

@@ -55,16 +55,17 @@ export const MEASURES = [
 
 const byName = new Map(MEASURES.map((measure) => [measure.name, measure]));
 
-/** What the ad account's custom conversions are called, by their measures. */
+/** What the custom conversions that were read last are called, by their measures. */
 export const conversionNames = signal<ReadonlyMap<string, string>>(new Map());
 
 /** Measures of one action type of Meta's, each with its kind. */
-const OF_ACTIONS: [string, Kind][] = [["actions.", "count"], ["action_values.", "money"]];
+const OF_ACTION = /^action(s|_values)\.([\w.-]{1,100})$/;
 
 /** Returns a measure by its name in the API, if there is one. */
 export function findMeasure(name: string): Measure | undefined {
-  const action = OF_ACTIONS.find(([prefix]) => name.startsWith(prefix));
-  return byName.get(name) ?? (action && { name, label: conversionNames.value.get(name) ?? name.slice(action[0].length), kind: action[1] });
+  const [, of, action] = OF_ACTION.exec(name) ?? [];
+  if (!action) return byName.get(name);
+  return { name, label: conversionNames.value.get(`actions.${action}`) ?? action, kind: of === "s" ? "count" : "money" };
 }
 
 /** Returns a measure by its name in the API. */

@@ -148,7 +148,6 @@ async fn reach_that_is_counted_after_the_deletion_of_its_user_leaves_no_data() {
         ad_account: account.parse().unwrap(),
         level: Level::Ad,
         periods: vec![DateRange { since: TODAY, until: TODAY }],
-        is_standing: false,
     };
     assert_nothing_remains(|item| kind(item, "REACH"), job).await;
 }

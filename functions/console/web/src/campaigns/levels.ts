@@ -79,5 +79,8 @@ export function currentView(): View {
   };
 }
 
+/** Wider tables are not read, and slow. */
+export const MAX_COLUMNS = 16;
+
 /** Returns the measures that a view shows. */
-export const measuresOf = ({ columns }: View): string[] => COLUMN_SETS[columns]?.measures ?? [...new Set(columns.split(","))];
+export const measuresOf = ({ columns }: View): string[] => COLUMN_SETS[columns]?.measures ?? [...new Set(columns.split(","))].slice(0, MAX_COLUMNS);

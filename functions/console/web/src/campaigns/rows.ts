@@ -84,10 +84,6 @@ export function useRows(account: string, view: View, period: Period): Rows {
   const shows = [`metrics:${account}`, `entities:${account}`];
   const base = `rows:${account}:${level}:${campaign}:${adset}:${JSON.stringify(common)}`;
   const q = useSettled(view.q.trim());
-  const filters: Filter = {
-    ...(q && (isId(q) ? { ids: [q] } : { q })),
-    ...(view.state && { effective_status: STATES[view.state]!.statuses }),
-  };
   // Where there are too many rows to have them all, what was read first is not read again.
   const isPartial = useRef("");
   const first = useResource<Loaded>(base, (signal, emit) =>
@@ -96,6 +92,10 @@ export function useRows(account: string, view: View, period: Period): Rows {
   if (first.data && !first.loading) isPartial.current = first.data.complete ? "" : base;
   // Where there are too many rows to have them all, the API filters and sorts.
   const isLarge = first.data !== undefined && !first.loading && !first.data.complete;
+  const filters: Filter = {
+    ...(q && (isId(q) && (isLarge || first.data?.rows.some(({ id }) => id === q)) ? { ids: [q] } : { q })),
+    ...(view.state && { effective_status: STATES[view.state]!.statuses }),
+  };
   const asked = { ...parent, ...filters, sort: view.sort, order: view.order };
   const large = useResource<Loaded>(isLarge ? `${base}:${JSON.stringify(asked)}` : undefined, (signal, emit) =>
     loadRows(account, level, asked, common, signal, emit), { every: ({ rows }) => refreshMs(rows.length), keep: false, shows });

@@ -9,45 +9,52 @@ import { accountPath } from "../store";
 const pictures = new Map<string, Signal<string | undefined>>();
 /** Ads that are on the page and whose pictures are not here yet, by ad account. */
 const wanted = new Map<string, Set<string>>();
+/** Until when an ad account is left alone. */
+const rests = new Map<string, number>();
 
 /** Ads of one request. */
 const AT_ONCE = 50;
 /** Milliseconds in which rows gather for a request. */
 const GATHER_MS = 150;
-/** Milliseconds after which pictures that were refused are asked for again. */
-const RETRY_MS = 60_000;
+/** Milliseconds for which an ad account rests whose pictures were refused without saying for how long. */
+const REST_MS = 300_000;
 /** Pictures that are kept. */
 const KEPT = 2000;
 
 let timer: ReturnType<typeof setTimeout> | undefined;
 let isReading = false;
 
-function readSoon(ms: number): void {
-  if (timer === undefined && !isReading) timer = setTimeout(() => void read(), ms);
+/** Reads on as soon as an ad account does not rest. */
+function readSoon(): void {
+  if (isReading) return;
+  clearTimeout(timer);
+  const open = [...wanted].filter(([, ads]) => ads.size > 0).map(([account]) => Math.max(GATHER_MS, (rests.get(account) ?? 0) - performance.now()));
+  if (open.length > 0) timer = setTimeout(() => void read(), Math.min(...open));
 }
 
 async function read(): Promise<void> {
-  timer = undefined;
-  const next = [...wanted].find(([, ads]) => ads.size > 0);
-  if (!next) return;
+  const now = performance.now();
+  const next = [...wanted].find(([account, ads]) => ads.size > 0 && (rests.get(account) ?? 0) <= now);
+  if (!next) return readSoon();
   const [account, ads] = next;
   const ids = [...ads].slice(0, AT_ONCE);
   isReading = true;
-  let wait = 0;
   try {
     const { path } = accountPath(account);
-    const { data } = await answer(api.GET("/v1/workspaces/{workspace}/ad-accounts/{ad_account}/thumbnails", { params: { path, query: { ids } } }));
+    const { data, failed = [] } = await answer(api.GET("/v1/workspaces/{workspace}/ad-accounts/{ad_account}/thumbnails", { params: { path, query: { ids } } }));
     const found = new Map(data.map(({ id, image }) => [id, image]));
     for (const id of ids) {
-      pictureOf(id).value = found.get(id) ?? "";
       ads.delete(id);
+      // What could not be read is asked for again when its row is seen again.
+      if (!failed.includes(id)) pictureOf(id).value = found.get(id) ?? "";
     }
   } catch (error) {
     // A row can do without its picture.
-    wait = error instanceof Problem && error.retryAfter !== undefined ? error.retryAfter * 1000 : RETRY_MS;
+    const seconds = error instanceof Problem ? error.retryAfter : undefined;
+    rests.set(account, performance.now() + (seconds === undefined ? REST_MS : seconds * 1000));
   }
   isReading = false;
-  readSoon(wait);
+  readSoon();
 }
 
 function pictureOf(ad: string): Signal<string | undefined> {
@@ -67,7 +74,7 @@ export function Thumbnail({ account, ad }: { account: string; ad: string }) {
     if (!isMissing) return;
     const ads = wanted.get(account) ?? new Set();
     wanted.set(account, ads.add(ad));
-    readSoon(GATHER_MS);
+    readSoon();
     // Rows that were scrolled by are not asked for.
     return () => void ads.delete(ad);
   }, [account, ad, isMissing]);

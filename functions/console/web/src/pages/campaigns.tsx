@@ -54,7 +54,7 @@ function Table({ account }: { account: AdAccount }) {
   const period = currentPeriod(account.timezone);
   const digits = digitsOf(account);
   const { list, rows, totals, counts, childError } = useRows(account.id, view, period);
-  useConversions(account, measuresOf(view).some((name) => name.startsWith("actions.")));
+  useConversions(account, measuresOf(view).some((name) => name.startsWith("action")));
   const [selected, setSelected] = useState<ReadonlySet<string>>(new Set());
   const [editing, setEditing] = useState<string>();
   // What is not in the table is not acted on.

@@ -74,15 +74,16 @@ function Defaults({ account }: { account: AdAccount }) {
       <p class="fine">Ids at Meta, used where a launch document leaves them out.</p>
       {found.error && <Failure what="The defaults could not be read." error={found.error} retry={found.reload} />}
       {!found.data && !found.error && <Skeleton lines={5} />}
-      {found.data && <DefaultsForm account={account} {...found.data} />}
+      {found.data && <DefaultsForm key={found.data.version} account={account} {...found.data} reload={found.reload} />}
     </section>
   );
 }
 
 /** What somebody else has saved since it was read is not saved over. */
-function DefaultsForm({ account, stored, version }: { account: AdAccount; stored: Schemas["LaunchDefaults"]; version: string | null }) {
+function DefaultsForm({ account, stored, version, reload }: { account: AdAccount; stored: Schemas["LaunchDefaults"]; version: string | null; reload: () => void }) {
   const [draft, setDraft] = useState(stored);
   const [errors, setErrors] = useState<Record<string, string>>({});
+  const [isStale, setStale] = useState(false);
   const save = async (event: Event) => {
     event.preventDefault();
     try {
@@ -92,6 +93,7 @@ function DefaultsForm({ account, stored, version }: { account: AdAccount; stored
       invalidate(`defaults:${account.id}`);
       setErrors({});
     } catch (error) {
+      setStale(error instanceof Problem && error.kind === "stale-version");
       const fields = error instanceof Problem ? error.errors : [];
       const known = fields.filter(({ field }) => FIELDS.some(([name]) => name === field));
       const others = fields.filter((one) => !known.includes(one)).map(({ field, message }) => `${field} ${message}`);
@@ -114,7 +116,7 @@ function DefaultsForm({ account, stored, version }: { account: AdAccount; stored
           {errors[field] && <span class="bad-text">{errors[field]}</span>}
         </label>
       ))}
-      {errors[""] && <p class="bad-text" role="alert">{errors[""]}</p>}
+      {errors[""] && <p class="bad-text" role="alert">{errors[""]} {isStale && <button type="button" class="button" onClick={reload}>Show what was saved instead</button>}</p>}
       {can("editor") && <p class="actions"><button type="submit" class="button primary">Save</button></p>}
     </form>
   );
