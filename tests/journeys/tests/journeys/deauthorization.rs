@@ -239,10 +239,12 @@ async fn a_deletion_that_is_killed_at_any_step_is_completed_by_the_next() {
     let mut unbroken = 0;
     for at in 1..=steps {
         restore_table(&scenario, &before).await;
-        let (dies, _) = crashing_auth_meta(&scenario, at..=at);
+        let (dies, made) = crashing_auth_meta(&scenario, at..=at);
         let died = both_passes(&dies).await;
         match &died {
             Err(failure) => assert!(failure.is_retryable(), "call {at} of {steps}: {failure}"),
+            // A run may have some calls less: what is deleted at the same time is counted in batches.
+            Ok(()) if made.load(Ordering::SeqCst) < at => {}
             // The end of a completed change is logged only if that is possible.
             Ok(()) => unbroken += 1,
         }
