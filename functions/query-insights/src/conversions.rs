@@ -8,19 +8,28 @@ use runtime::endpoint::{self, Endpoint};
 use runtime::request::{AdAccountPath, Json, RequestContext};
 use runtime::session::{Role, Session};
 use serde::Serialize;
-use store::custom_conversion::ReadConversions;
+use store::custom_conversion::CustomConversions;
 
 use crate::QueryInsights;
 
 /// The custom conversions of an ad account.
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
-pub(crate) struct CustomConversions {
+pub(crate) struct CustomConversionList {
     /// All of them, in no order.
     data: Vec<CustomConversion>,
     /// When they were last asked for; absent before the first sync.
     #[serde(skip_serializing_if = "Option::is_none")]
     read_at: Option<Timestamp>,
+    /// Why Meta did not list them then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure: Option<String>,
+}
+
+impl From<CustomConversions> for CustomConversionList {
+    fn from(CustomConversions { read_at, conversions, failure }: CustomConversions) -> Self {
+        Self { data: conversions, read_at: Some(read_at), failure }
+    }
 }
 
 pub(crate) fn list_custom_conversions() -> Endpoint<QueryInsights> {
@@ -39,12 +48,10 @@ impl QueryInsights {
     async fn list_custom_conversions(
         self,
         context: RequestContext<Session, AdAccountPath>,
-    ) -> Result<Json<CustomConversions>, Error> {
+    ) -> Result<Json<CustomConversionList>, Error> {
         let RequestContext { caller: session, path: AdAccountPath { ad_account }, .. } = context;
         let account = self.table.require_account(&session.workspace, &ad_account).await?;
-        let read = self.table.custom_conversions(&session.workspace, &account.id).await?;
-        let read = read.map(|ReadConversions { read_at, conversions }| (conversions, Some(read_at)));
-        let (data, read_at) = read.unwrap_or_default();
-        Ok(Json(CustomConversions { data, read_at }))
+        let known = self.table.custom_conversions(&session.workspace, &account.id).await?;
+        Ok(Json(known.map(CustomConversionList::from).unwrap_or_default()))
     }
 }

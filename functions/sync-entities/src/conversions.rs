@@ -4,7 +4,7 @@ use connector::AccountClient;
 use domain::Error;
 use jiff::{SignedDuration, Timestamp};
 use store::Table;
-use store::custom_conversion::ReadConversions;
+use store::custom_conversion::CustomConversions;
 
 /// How long they are not read again: they change seldom.
 const MAX_AGE: SignedDuration = SignedDuration::from_hours(24);
@@ -16,16 +16,16 @@ pub(crate) async fn sync(table: &Table, client: &AccountClient, now: Timestamp) 
     if known.as_ref().is_some_and(|known| now.duration_since(known.read_at) < MAX_AGE) {
         return Ok(());
     }
-    let conversions = match client.custom_conversions().await {
-        Ok(conversions) => conversions,
+    let (conversions, failure) = match client.custom_conversions().await {
+        Ok(conversions) => (conversions, None),
         Err(error) if error.is_retryable() => return Err(error),
         Err(error) => {
             // What was known stays, and tomorrow is soon enough to ask again.
             tracing::warn!(%workspace, %account, %error, "Custom conversions cannot be read.");
-            known.map(|known| known.conversions).unwrap_or_default()
+            let known = known.map(|known| known.conversions);
+            (known.unwrap_or_default(), Some(error.public_detail()))
         }
     };
-    Ok(table
-        .store_custom_conversions(workspace, account, &ReadConversions { read_at: now, conversions })
-        .await?)
+    let conversions = CustomConversions { read_at: now, conversions, failure };
+    Ok(table.store_custom_conversions(workspace, account, &conversions).await?)
 }

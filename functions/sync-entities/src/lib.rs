@@ -42,8 +42,8 @@ use crate::entities::{EntitySync, EntitySyncStats};
 /// A recurring sync of an account that was synced a shorter time ago is a second one, and ends at once.
 const MIN_AGE: SignedDuration = SignedDuration::from_mins(10);
 
-/// Time that must be left to read what nothing waits for.
-const REST_TIME: SignedDuration = SignedDuration::from_secs(60);
+/// Time that must be left to read what nothing waits for: the activity log and the custom conversions.
+const EXTRAS_TIME: SignedDuration = SignedDuration::from_secs(60);
 
 /// A week, and the name of a dataset.
 type ChunkId = (IsoWeek, &'static str);
@@ -167,16 +167,16 @@ impl SyncEntities {
         self.record_sync(&account, workspace, stats).await?;
         // Last, because nothing waits for it: what is not read now is read by the next sync.
         if is_read
-            && entities::has_time(&self.host.clock, REST_TIME)
-            && let Err(error) = self.sync_rest(workspace, ad_account).await
+            && entities::has_time(&self.host.clock, EXTRAS_TIME)
+            && let Err(error) = self.sync_extras(workspace, ad_account).await
         {
-            tracing::warn!(%workspace, %ad_account, %error, "The log or the conversions of an ad account were not read.");
+            tracing::warn!(%workspace, %ad_account, %error, "The activity log or the custom conversions of an ad account were not read.");
         }
         Ok(())
     }
 
     /// Adds what was changed at the platform to the change log of an ad account, and reads its custom conversions.
-    async fn sync_rest(&self, workspace: &Tenant, ad_account: &AdAccountId) -> Result<(), Error> {
+    async fn sync_extras(&self, workspace: &Tenant, ad_account: &AdAccountId) -> Result<(), Error> {
         let client = self.connector.open(workspace, ad_account, Purpose::Sync).await?;
         let (table, now) = (&self.connector.table, self.host.clock.now());
         let activities = activities::sync(table, &client, now).await;

@@ -1,5 +1,6 @@
 //! The request for reach: it cannot be summed, so the platform counts each period by itself.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use domain::date::{DateRange, Day, Grain};
@@ -30,8 +31,8 @@ const MAX_WAIT: SignedDuration = SignedDuration::from_hours(1);
 
 /// What is counted each day without being asked for: so many days until the last one that is settled, of these levels. With a
 /// day's rows the numbers of ads have their reach on it; what else of ads is asked for, because an account may have 50,000.
-const STANDING_DAYS: [i32; 4] = [1, 7, 28, 30];
-const STANDING_LEVELS: [Level; 3] = [Level::Account, Level::Campaign, Level::AdSet];
+const AUTOMATIC_DAYS: [i32; 4] = [1, 7, 28, 30];
+const AUTOMATIC_LEVELS: [Level; 3] = [Level::Account, Level::Campaign, Level::AdSet];
 
 /// How long after a day's end its people are counted.
 const SETTLED_AFTER: SignedDuration = SignedDuration::from_hours(4);
@@ -157,11 +158,11 @@ impl SyncEntities {
         let last = last_settled_day(account, now)?;
         let mut known = table.reach_periods(workspace, ad_account).await?;
         let is_lost = |one: &&ReachPeriod| {
-            let is_old = cause == SyncCause::Resume || now.duration_since(one.requested_at) >= MAX_WAIT;
-            // Of the last days, those that have passed meanwhile are missed by nobody.
-            one.is_pending() && is_old && (!one.is_standing || one.period.until >= last)
+            one.is_pending()
+                && (cause == SyncCause::Resume || now.duration_since(one.requested_at) >= MAX_WAIT)
         };
-        known.sort_by_key(|one| one.is_standing);
+        // What somebody waits for comes first, however many days have gathered behind a throttle.
+        known.sort_by_key(|one| (one.is_automatic, Reverse(one.period.until)));
         let mut due = BTreeMap::<Level, Vec<DateRange>>::new();
         for ReachPeriod { level, period, .. } in known.iter().filter(is_lost).take(MAX_PERIODS) {
             due.entry(*level).or_default().push(*period);
@@ -175,8 +176,8 @@ impl SyncEntities {
                     renewed.entry(one.level).or_default().push(one.period);
                 }
             }
-            for level in STANDING_LEVELS.into_iter().filter(|_| !is_quiet) {
-                let windows = STANDING_DAYS.map(|days| DateRange::ending(last, days));
+            for level in AUTOMATIC_LEVELS.into_iter().filter(|_| !is_quiet) {
+                let windows = AUTOMATIC_DAYS.map(|days| DateRange::ending(last, days));
                 let is_new =
                     |window: &DateRange| !known.iter().any(|one| one.level == level && one.period == *window);
                 renewed.entry(level).or_default().extend(windows.into_iter().filter(is_new));

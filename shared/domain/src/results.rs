@@ -23,7 +23,7 @@ pub struct CustomConversion {
 
 impl CustomConversion {
     /// Returns the measure that counts the custom conversion with this id.
-    pub fn measure(id: &str) -> String {
+    pub fn measure_of(id: &str) -> String {
         format!("{ACTION}offsite_conversion.custom.{id}")
     }
 }

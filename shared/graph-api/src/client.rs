@@ -107,7 +107,7 @@ impl Graph {
             return Ok(http);
         }
         let http = reqwest::Client::builder().user_agent("adflight");
-        // Graph redirects nobody; where a picture's host would send us, nobody knows.
+        // Graph does not redirect, and the redirect of a picture could lead to any host.
         #[cfg(not(target_arch = "wasm32"))]
         let http = http.redirect(reqwest::redirect::Policy::none());
         let http = http.build()?;

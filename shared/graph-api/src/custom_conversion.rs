@@ -30,7 +30,7 @@ impl UserClient {
         let pages = Pages::<Row>::new(self.clone(), format!("{account}/customconversions"), query, PAGE_ROWS);
         let rows = pages.all().await?;
         let conversion = |Row { id, name, is_archived }| CustomConversion {
-            measure: CustomConversion::measure(&id),
+            measure: CustomConversion::measure_of(&id),
             name,
             is_archived,
         };

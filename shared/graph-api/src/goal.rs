@@ -43,7 +43,7 @@ fn conversion(promoted: Option<&PromotedObject>) -> Option<String> {
         return None;
     }
     if let Some(id) = custom_conversion_id {
-        return Some(CustomConversion::measure(id));
+        return Some(CustomConversion::measure_of(id));
     }
     let measure = match custom_event_type.as_deref()? {
         "PURCHASE" => "purchases",

@@ -9,14 +9,17 @@ use serde::{Deserialize, Serialize};
 use crate::key;
 use crate::table::{StoreError, Table};
 
-/// What was read, and when.
+/// The custom conversions of an ad account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ReadConversions {
-    /// When.
+pub struct CustomConversions {
+    /// When they were last asked for.
     #[serde(with = "jiff::fmt::serde::timestamp::millisecond::required")]
     pub read_at: Timestamp,
-    /// 100 at most.
+    /// Those that were last listed, 100 at most.
     pub conversions: Vec<CustomConversion>,
+    /// Why they could not be listed when they were last asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
 }
 
 impl Table {
@@ -25,7 +28,7 @@ impl Table {
         &self,
         ws: &Tenant,
         account: &AdAccountId,
-    ) -> Result<Option<ReadConversions>, StoreError> {
+    ) -> Result<Option<CustomConversions>, StoreError> {
         self.get(&key::custom_conversions(ws, account)).await
     }
 
@@ -34,8 +37,8 @@ impl Table {
         &self,
         ws: &Tenant,
         account: &AdAccountId,
-        read: &ReadConversions,
+        conversions: &CustomConversions,
     ) -> Result<(), StoreError> {
-        self.put(&key::custom_conversions(ws, account), read, None).await
+        self.put(&key::custom_conversions(ws, account), conversions, None).await
     }
 }

@@ -29,7 +29,7 @@ const MAX_ROWS_PER_ITEM: usize = 5_000;
 const KEPT_DAYS: i64 = 37 * 31;
 
 /// The same of a period that nobody has asked for: long enough to compare a month with the month before.
-const STANDING_KEPT_DAYS: i64 = 35;
+const AUTOMATIC_KEPT_DAYS: i64 = 35;
 
 /// Days for which rows are kept longer than the item that names them: DynamoDB deletes what has expired in any order.
 const ROWS_KEPT_LONGER: i64 = 7;
@@ -54,7 +54,7 @@ pub struct ReachPeriod {
     /// Why it could not be counted since it was last asked for.
     pub failure: Option<String>,
     /// Whether nobody has asked for it.
-    pub is_standing: bool,
+    pub is_automatic: bool,
     parts: usize,
 }
 
@@ -81,7 +81,7 @@ struct PeriodItem {
     #[serde(default)]
     failure: Option<String>,
     #[serde(default)]
-    is_standing: bool,
+    is_automatic: bool,
     #[serde(default)]
     parts: usize,
 }
@@ -105,7 +105,7 @@ impl Table {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let expression =
-            "SET requested_at = :now, expires = :expires, is_standing = :standing REMOVE failure";
+            "SET requested_at = :now, expires = :expires, is_automatic = :automatic REMOVE failure";
         self.record_request(ws, account, level, (periods, false), expression, now).await
     }
 
@@ -119,7 +119,7 @@ impl Table {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let expression = "SET requested_at = :now, expires = if_not_exists(expires, :expires), \
-                          is_standing = if_not_exists(is_standing, :standing) REMOVE failure";
+                          is_automatic = if_not_exists(is_automatic, :automatic) REMOVE failure";
         self.record_request(ws, account, level, (periods, true), expression, now).await
     }
 
@@ -128,7 +128,7 @@ impl Table {
         ws: &Tenant,
         account: &AdAccountId,
         level: Level,
-        (periods, is_standing): (&[DateRange], bool),
+        (periods, is_automatic): (&[DateRange], bool),
         expression: &str,
         now: Timestamp,
     ) -> Result<(), StoreError> {
@@ -136,8 +136,8 @@ impl Table {
             let key = key::reach(ws, account, level, *period);
             let values = vec![
                 (":now", millis(now)),
-                (":expires", number(expiry(*period, is_standing))),
-                (":standing", AttributeValue::Bool(is_standing)),
+                (":expires", number(expiry(*period, is_automatic))),
+                (":automatic", AttributeValue::Bool(is_automatic)),
             ];
             self.update::<PeriodItem>(&key, expression, None, values).await?;
         }
@@ -155,7 +155,7 @@ impl Table {
     ) -> Result<(), StoreError> {
         let head = key::reach(ws, account, level, period);
         let known: Option<PeriodItem> = self.get(&head).await?;
-        let expiry = expiry(period, known.is_some_and(|known| known.is_standing));
+        let expiry = expiry(period, known.is_some_and(|known| known.is_automatic));
         let rows_expiry = expiry + ROWS_KEPT_LONGER * 86_400;
         let rows_key = |part| key::reach_rows(ws, account, (level, period), counted_at, part);
         let parts = rows.chunks(MAX_ROWS_PER_ITEM);
@@ -286,16 +286,16 @@ impl Table {
 
 fn periods(items: Vec<PeriodItem>) -> Vec<ReachPeriod> {
     let period = |item: PeriodItem| {
-        let PeriodItem { sk, requested_at, counted_at, failure, is_standing, parts } = item;
+        let PeriodItem { sk, requested_at, counted_at, failure, is_automatic, parts } = item;
         let (level, period) = key::parse_reach(&sk)?;
-        Some(ReachPeriod { level, period, requested_at, counted_at, failure, is_standing, parts })
+        Some(ReachPeriod { level, period, requested_at, counted_at, failure, is_automatic, parts })
     };
     items.into_iter().filter_map(period).collect()
 }
 
 /// Returns when a period may be deleted, in Unix seconds.
-fn expiry(period: DateRange, is_standing: bool) -> i64 {
-    let days = if is_standing { STANDING_KEPT_DAYS } else { KEPT_DAYS };
+fn expiry(period: DateRange, is_automatic: bool) -> i64 {
+    let days = if is_automatic { AUTOMATIC_KEPT_DAYS } else { KEPT_DAYS };
     let last = period.until.saturating_add(jiff::Span::new().days(days));
     last.to_zoned(jiff::tz::TimeZone::UTC).map_or(i64::MAX, |end| end.timestamp().as_second())
 }

@@ -1,9 +1,13 @@
 //! Thumbnails of ads.
 
+use std::sync::{Arc, Mutex};
+
 use domain::entity::Level;
 use domain::id::EntityId;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 
-use crate::support::Meta;
+use crate::support::{Clock, Meta, graph_at};
 
 /// Returns the ads of the simulated account that are listed.
 async fn ads(meta: &Meta) -> Vec<EntityId> {
@@ -52,4 +56,42 @@ async fn only_pictures_on_metas_hosts_are_read() {
     });
     let found = meta.caller().ad_thumbnails(&meta.account(), &ads).await.unwrap();
     assert_eq!((found.read.len(), found.failed.len()), (ads.len() - 5, 4));
+}
+
+#[tokio::test]
+async fn no_redirect_of_a_picture_is_followed() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    let graph = graph_at(base.clone(), &Clock::default(), "v26.0");
+    let asked = Arc::<Mutex<Vec<String>>>::default();
+    let seen = asked.clone();
+    let server = tokio::spawn(async move {
+        loop {
+            let (mut connection, _) = listener.accept().await.unwrap();
+            let mut request = vec![0; 4096];
+            let length = connection.read(&mut request).await.unwrap();
+            let line = String::from_utf8_lossy(&request[..length]).lines().next().unwrap().to_owned();
+            let body = format!(r#"{{"data":[{{"id":"1","creative":{{"thumbnail_url":"{base}/moved"}}}}]}}"#);
+            let answer = if line.contains("/moved") {
+                "HTTP/1.1 302 Found\r\ncontent-type: image/png\r\nlocation: /inside\r\ncontent-length: 0\r\n"
+                    .to_owned()
+            } else {
+                format!(
+                    "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n",
+                    body.len()
+                )
+            };
+            seen.lock().unwrap().push(line.clone());
+            let body = if line.contains("/ads?") { body.as_str() } else { "" };
+            let answer = format!("{answer}connection: close\r\n\r\n{body}");
+            connection.write_all(answer.as_bytes()).await.unwrap();
+        }
+    });
+    let ad: EntityId = "1".parse().unwrap();
+    let caller = graph.on_behalf_of("token".to_owned().into());
+    let found = caller.ad_thumbnails(&"act_1".parse().unwrap(), std::slice::from_ref(&ad)).await.unwrap();
+    server.abort();
+    assert_eq!((found.read.len(), found.failed), (0, vec![ad]));
+    let asked = asked.lock().unwrap();
+    assert!(asked.len() == 2 && asked[1].contains("/moved"), "{asked:?}");
 }

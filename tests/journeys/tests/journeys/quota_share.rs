@@ -5,7 +5,7 @@ use graph_api::usage::UseCase;
 use http::Method;
 use jiff::SignedDuration;
 use journeys::Scenario;
-use serde_json::json;
+use serde_json::{Value, json};
 use store::limit_scope::LimitScope;
 
 /// Spends all that background work may of the quotas of a new app.
@@ -24,16 +24,17 @@ async fn spend_background_share(scenario: &Scenario) {
     scenario.system.table.modify_limit(app, LimitScope::Account(&account), now, spend).await.unwrap();
 }
 
+/// Returns the ads of the simulated account.
+async fn ads(scenario: &Scenario) -> Vec<Value> {
+    let path = format!("ad-accounts/{}/ads", scenario.account().unwrap());
+    scenario.api().unwrap().all(&path).await.unwrap()
+}
+
 /// The case W-24: Meta puts what it has gathered into one delivery.
 #[tokio::test]
 async fn a_burst_of_changes_is_read_together() {
     let scenario = Scenario::synced().await.unwrap();
-    let ads = scenario
-        .api()
-        .unwrap()
-        .all(&format!("ad-accounts/{}/ads", scenario.account().unwrap()))
-        .await
-        .unwrap();
+    let ads = ads(&scenario).await;
     let changes: Vec<_> = (0..1000)
         .map(|number| {
             let value = json!({"id": ads[number % 10]["id"], "level": "AD", "status_name": number});
@@ -98,12 +99,7 @@ async fn a_persons_pause_is_taken_at_once_while_syncs_wait_for_quota() {
 #[tokio::test]
 async fn pictures_of_ads_take_nothing_of_what_is_kept_for_changes() {
     let scenario = Scenario::synced().await.unwrap();
-    let ads = scenario
-        .api()
-        .unwrap()
-        .all(&format!("ad-accounts/{}/ads", scenario.account().unwrap()))
-        .await
-        .unwrap();
+    let ads = ads(&scenario).await;
     let ids: Vec<_> = ads.iter().take(50).map(|ad| ad["id"].as_str().unwrap()).collect();
     let path = format!("thumbnails?ids={}", ids.join(","));
     let owner = &scenario;

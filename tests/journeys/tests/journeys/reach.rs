@@ -197,7 +197,7 @@ async fn the_last_days_are_counted_each_day_without_being_asked_for() {
     count(&scenario, json!({"level": "campaign", "since": TODAY, "until": TODAY})).await;
     assert_eq!((later(12).await, later(12).await), (4, 7));
     let periods = known().await;
-    assert_eq!((periods.len(), periods.iter().filter(|one| one.is_standing).count()), (24, 23));
+    assert_eq!((periods.len(), periods.iter().filter(|one| one.is_automatic).count()), (24, 23));
     assert!(periods.iter().all(|one| !one.is_pending()));
     let of_today = |one: &&ReachPeriod| one.level == Level::Campaign && one.period == today;
     let counted_at = periods.iter().find(of_today).unwrap().counted_at.unwrap();

@@ -10,11 +10,11 @@ import type { AdAccount } from "../store";
 import { useConversions } from "./conversions";
 import { MAX_COLUMNS } from "./levels";
 
-
 export function Columns({ account, shown, onClose }: { account: AdAccount; shown: string[]; onClose: () => void }) {
   const [columns, setColumns] = useState(shown);
-  const conversions = useConversions(account, !account.source).filter(({ is_archived }) => !is_archived);
-  const all = [...MEASURES.map(({ name }) => name), ...conversions.map(({ measure }) => measure)];
+  const conversions = useConversions(account, !account.source);
+  const counted = conversions?.data.filter(({ is_archived }) => !is_archived) ?? [];
+  const all = [...MEASURES.map(({ name }) => name), ...counted.map(({ measure }) => measure)];
   const rest = all.filter((name) => !columns.includes(name)).map(measure);
   const form = useRef<HTMLFormElement>(null);
   // The control that had the focus may be gone, or act no longer.
@@ -52,6 +52,7 @@ export function Columns({ account, shown, onClose }: { account: AdAccount; shown
             <button key={name} type="button" disabled={columns.length >= MAX_COLUMNS} onClick={() => change([...columns, name], row(columns.length))}>{label}</button>
           ))}
         </div>
+        {conversions?.failure && <p class="fine">Custom conversions could not be listed: {conversions.failure}</p>}
         <p class="fine" role="status">{columns.length} of {MAX_COLUMNS} columns</p>
         <p class="actions">
           <button type="submit" class="button primary">Show these columns</button>

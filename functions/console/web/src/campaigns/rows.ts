@@ -66,7 +66,7 @@ interface Rows {
   totals: Schemas["Totals"] | undefined;
   /** How many there are of each state. */
   counts: Record<string, number> | undefined;
-  childError: Error | undefined;
+  partError: Error | undefined;
 }
 
 const REFRESH_MS = 20_000;
@@ -125,7 +125,7 @@ export function useRows(account: string, view: View, period: Period): Rows {
     () => (isComplete ? Object.fromEntries(Object.entries(STATES).map(([name, { has }]) => [name, entities.filter(has).length])) : undefined),
     [isComplete, entities],
   );
-  return { list, rows, totals, counts, childError: children.error ?? filtered.error };
+  return { list, rows, totals, counts, partError: children.error ?? filtered.error };
 }
 
 /** Returns the measures to read: those that are shown, and the one that orders the rows. */

@@ -9,32 +9,32 @@ import { accountPath } from "../store";
 const pictures = new Map<string, Signal<string | undefined>>();
 /** Ads that are on the page and whose pictures are not here yet, by ad account. */
 const wanted = new Map<string, Set<string>>();
-/** Until when an ad account is left alone. */
-const rests = new Map<string, number>();
+/** Until when nothing is asked for an ad account. */
+const pausedUntil = new Map<string, number>();
 
 /** Ads of one request. */
 const AT_ONCE = 50;
 /** Milliseconds in which rows gather for a request. */
 const GATHER_MS = 150;
-/** Milliseconds for which an ad account rests whose pictures were refused without saying for how long. */
-const REST_MS = 300_000;
+/** Milliseconds for which nothing is asked for an ad account whose pictures were refused without saying for how long. */
+const PAUSE_MS = 300_000;
 /** Pictures that are kept. */
 const KEPT = 2000;
 
 let timer: ReturnType<typeof setTimeout> | undefined;
 let isReading = false;
 
-/** Reads on as soon as an ad account does not rest. */
+/** Reads on as soon as an ad account may be asked for. */
 function readSoon(): void {
   if (isReading) return;
   clearTimeout(timer);
-  const open = [...wanted].filter(([, ads]) => ads.size > 0).map(([account]) => Math.max(GATHER_MS, (rests.get(account) ?? 0) - performance.now()));
+  const open = [...wanted].filter(([, ads]) => ads.size > 0).map(([account]) => Math.max(GATHER_MS, (pausedUntil.get(account) ?? 0) - performance.now()));
   if (open.length > 0) timer = setTimeout(() => void read(), Math.min(...open));
 }
 
 async function read(): Promise<void> {
   const now = performance.now();
-  const next = [...wanted].find(([account, ads]) => ads.size > 0 && (rests.get(account) ?? 0) <= now);
+  const next = [...wanted].find(([account, ads]) => ads.size > 0 && (pausedUntil.get(account) ?? 0) <= now);
   if (!next) return readSoon();
   const [account, ads] = next;
   const ids = [...ads].slice(0, AT_ONCE);
@@ -51,7 +51,7 @@ async function read(): Promise<void> {
   } catch (error) {
     // A row can do without its picture.
     const seconds = error instanceof Problem ? error.retryAfter : undefined;
-    rests.set(account, performance.now() + (seconds === undefined ? REST_MS : seconds * 1000));
+    pausedUntil.set(account, performance.now() + (seconds === undefined ? PAUSE_MS : seconds * 1000));
   }
   isReading = false;
   readSoon();

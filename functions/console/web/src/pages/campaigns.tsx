@@ -53,7 +53,7 @@ function Table({ account }: { account: AdAccount }) {
   const view = currentView();
   const period = currentPeriod(account.timezone);
   const digits = digitsOf(account);
-  const { list, rows, totals, counts, childError } = useRows(account.id, view, period);
+  const { list, rows, totals, counts, partError } = useRows(account.id, view, period);
   useConversions(account, measuresOf(view).some((name) => name.startsWith("action")));
   const [selected, setSelected] = useState<ReadonlySet<string>>(new Set());
   const [editing, setEditing] = useState<string>();
@@ -86,7 +86,7 @@ function Table({ account }: { account: AdAccount }) {
       </Head>
       {view.chart && <Numbers account={account} view={view} period={period} digits={digits} />}
       {list.error && <Failure what={`The ${noun}s could not be read.`} error={list.error} retry={list.reload} />}
-      {childError && <Failure what="What is below an open row could not be read." error={childError} />}
+      {partError && <Failure what="The totals, or what is below an open row, could not be read." error={partError} />}
       <section class="card table-card" aria-label={label}>
         <Toolbar account={account} view={view} counts={counts} total={list.data?.rows.length} period={period} />
         {!list.data && !list.error && <Skeleton lines={8} height={rowHeight()} />}
@@ -100,7 +100,7 @@ function Table({ account }: { account: AdAccount }) {
         {rows.length > 0 && (
           <Grid
             label={`${label} of ${nameOf(account)}`} columns={columns} rows={rows} keyOf={({ entity }) => entity.id} rowHeight={rowHeight()}
-            sort={{ by: view.sort, order: view.order }} onSort={sort} busy={list.loading || (!totals && !childError)} onKey={onKey}
+            sort={{ by: view.sort, order: view.order }} onSort={sort} busy={list.loading || (!totals && !partError)} onKey={onKey}
             selected={new Set(chosen.map(({ entity }) => entity.id))}
             onSelect={can("editor") && !account.source && !narrow.value ? setSelected : undefined}
           />
