@@ -1,5 +1,7 @@
 //! Sends the syncs and evaluations that are due, once a minute.
 
+use std::collections::HashMap;
+
 use domain::Error;
 use domain::dataset::Dataset;
 use domain::date::DateRange;
@@ -15,7 +17,7 @@ use store::due::{DUE_SHARDS, DueAccount, DueJob};
 use crate::SyncEntities;
 use crate::entities::EntitySyncStats;
 
-/// Jobs of a shard that a tick sends at most, the longest due first; the next tick goes on.
+/// Jobs of a shard that a tick sends at most, the longest due of each workspace first; the next tick goes on.
 const MAX_JOBS: usize = 2_000;
 
 /// Jobs that are sent before their times are moved: a crash in between sends them once more.
@@ -39,7 +41,7 @@ impl SyncEntities {
                 .flat_map(|account| DueJob::ALL.map(|job| (account, job)))
                 .filter(|(account, job)| account.at(*job) <= now)
                 .collect();
-            due.sort_by_key(|(account, job)| account.at(*job));
+            in_turns(&mut due);
             if let Some((account, job)) = due.first() {
                 latest = latest.max(now.duration_since(account.at(*job)));
             }
@@ -110,5 +112,47 @@ impl SyncEntities {
         let rows: Vec<u64> = chunks.iter().flat_map(rows).collect();
         // Nothing is known of an account that is not measured yet.
         Ok(rows.is_empty() || rows.into_iter().any(|rows| rows > 0))
+    }
+}
+
+/// Orders jobs, the longest due first, so that each workspace has its first job before any has its second: none waits
+/// for the next tick because another has thousands.
+fn in_turns(due: &mut [(&DueAccount, DueJob)]) {
+    due.sort_by_key(|(account, job)| account.at(*job));
+    let mut turns = HashMap::<&Tenant, usize>::new();
+    due.sort_by_cached_key(|(account, _)| {
+        let turn = turns.entry(&account.workspace).or_default();
+        *turn += 1;
+        *turn
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_workspace_has_its_first_job_before_any_has_its_second() {
+        let account = |workspace: &str, id: &str, minute: i64| {
+            let (tenant, id) = (trusted_tenant(workspace), id.parse().unwrap());
+            let now = Timestamp::from_second(60 * minute).unwrap();
+            DueAccount { sync_at: now, rules_at: now, ..DueAccount::new(&tenant, &id, now) }
+        };
+        let accounts = [
+            account("large", "act_1", 1),
+            account("large", "act_2", 2),
+            account("large", "act_3", 3),
+            account("small", "act_4", 9),
+            account("other", "act_5", 4),
+        ];
+        let mut due: Vec<_> = accounts.iter().map(|account| (account, DueJob::Sync)).collect();
+        in_turns(&mut due);
+        let order: Vec<&str> = due.iter().map(|(account, _)| account.ad_account.as_str()).collect();
+        assert_eq!(order, ["act_1", "act_5", "act_4", "act_2", "act_3"]);
+    }
+
+    fn trusted_tenant(name: &str) -> Tenant {
+        let name = serde::de::value::StrDeserializer::<serde::de::value::Error>::new(name);
+        domain::tenant::trusted::deserialize(name).unwrap()
     }
 }

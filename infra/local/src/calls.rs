@@ -13,6 +13,7 @@ use runtime::env::Env;
 use serde_json::Value;
 use winterbaume_core::{MockRequest, MockResponse, MockService};
 
+use crate::meter::Meter;
 use crate::observer::{Observation, Observer};
 
 tokio::task_local! {
@@ -24,18 +25,33 @@ pub(crate) async fn attributed_to<F: Future>(function: &'static str, work: F) ->
     CALLER.scope(function, work).await
 }
 
+/// Who is told of calls, besides the file.
+#[derive(Debug, Clone, Default)]
+pub struct Recorders {
+    /// Is passed every call.
+    pub observer: Option<Observer>,
+    /// Counts what calls consume.
+    pub meter: Option<Meter>,
+}
+
 /// Records calls.
 #[derive(Clone)]
 pub(crate) struct CallRecorder {
     observer: Option<Observer>,
+    meter: Option<Meter>,
     path: Option<PathBuf>,
     recorded: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl CallRecorder {
     /// Creates a recorder that appends each kind of call once, as `function action resource`, to the file `AWS_CALLS`.
-    pub(crate) fn new(observer: Option<Observer>) -> Self {
-        Self { observer, path: Env::optional("AWS_CALLS").map(PathBuf::from), recorded: Arc::default() }
+    pub(crate) fn new(Recorders { observer, meter }: Recorders) -> Self {
+        Self {
+            observer,
+            meter,
+            path: Env::optional("AWS_CALLS").map(PathBuf::from),
+            recorded: Arc::default(),
+        }
     }
 
     /// Wraps a service whose calls are recorded.
@@ -119,7 +135,7 @@ impl<S: MockService> MockService for RecordedService<S> {
         self.service.url_patterns()
     }
 
-    fn handle(&self, request: MockRequest) -> Pin<Box<dyn Future<Output = MockResponse> + Send + '_>> {
+    fn handle(&self, mut request: MockRequest) -> Pin<Box<dyn Future<Output = MockResponse> + Send + '_>> {
         if let Some(Observer(observe)) = &self.recorder.observer {
             let body = String::from_utf8_lossy(&request.body);
             observe(&Observation::Call { service: self.service_name(), uri: &request.uri, body: &body });
@@ -129,7 +145,16 @@ impl<S: MockService> MockService for RecordedService<S> {
             // Yields as a network call would: other tasks run, and the caller can be dropped before the request is
             // handled or before its response arrives.
             tokio::task::yield_now().await;
-            let answer = self.service.handle(request).await;
+            let answer = match &self.recorder.meter {
+                None => self.service.handle(request).await,
+                Some(meter) => {
+                    Meter::ask(self.service_name(), &mut request);
+                    let answer = self.service.handle(request.clone()).await;
+                    let function = CALLER.try_with(|function| *function).unwrap_or("-");
+                    meter.count(function, self.service_name(), &request, &answer);
+                    answer
+                }
+            };
             tokio::task::yield_now().await;
             answer
         })

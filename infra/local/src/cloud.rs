@@ -17,10 +17,9 @@ use store::Table;
 use tokio::sync::Notify;
 use winterbaume_core::MockAws;
 
-use crate::calls::CallRecorder;
+use crate::calls::{CallRecorder, Recorders};
 use crate::data::{Data, LocalSecrets};
 use crate::dynamo::Dynamo;
-use crate::observer::Observer;
 use crate::secrets::Secrets;
 use crate::sqs::Sqs;
 use crate::timers::Timers;
@@ -70,11 +69,11 @@ impl Cloud {
         local: &LocalSecrets,
         clock: &Clock,
         visibility_seconds: u32,
-        observer: Option<Observer>,
+        recorders: Recorders,
     ) -> anyhow::Result<Self> {
         let timers = Timers::new(clock.clone());
         let sent = Arc::new(Notify::new());
-        let recorder = CallRecorder::new(observer);
+        let recorder = CallRecorder::new(recorders);
         let database = data.database()?;
         let aws = MockAws::builder()
             .with_service(recorder.recording(Dynamo::new(database.clone())))

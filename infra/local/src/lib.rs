@@ -13,6 +13,7 @@ pub mod functions;
 pub mod http_server;
 mod hub;
 pub mod issuer;
+pub mod meter;
 pub mod observer;
 mod outbox;
 pub mod recover;

@@ -4,6 +4,7 @@ use anyhow::{Context, ensure};
 use auth_meta::rotation::{Rotation, RotationStatus};
 use runtime::Clock;
 
+use crate::calls::Recorders;
 use crate::cloud::Cloud;
 use crate::data::Data;
 
@@ -15,7 +16,7 @@ pub async fn rotate(data: &Data) -> anyhow::Result<String> {
     let _lock = data.lock()?;
     let local = data.existing_secrets()?;
     let clock = Clock::system();
-    let cloud = Cloud::start(data, &local, &clock, 30, None).await?;
+    let cloud = Cloud::start(data, &local, &clock, 30, Recorders::default()).await?;
     let rotation = Rotation::new(cloud.table.clone(), cloud.keyring.clone(), cloud.queues.clone(), clock);
     rotation.begin().await?;
     let (mut sealed, mut pass) = (0, None);

@@ -17,6 +17,7 @@ use runtime::{AppSecrets, Clock, Host, SessionVerifier};
 use store::{StoreError, Table};
 
 use crate::account::{Account, AppSettings};
+use crate::calls::Recorders;
 use crate::cloud::Cloud;
 use crate::data::{Data, LocalSecrets};
 use crate::demo::WORKSPACE;
@@ -24,6 +25,7 @@ use crate::functions::Functions;
 use crate::http_server::{self, HttpServer, Site};
 use crate::hub::Hubs;
 use crate::issuer::{CONSOLE_CLIENT, Issuer, SignIn};
+use crate::meter::Meter;
 use crate::observer::Observer;
 use crate::recover::{self, AccountSnapshots};
 use crate::runner::Runner;
@@ -56,6 +58,8 @@ pub struct Options {
     pub sessions: Option<SessionConfig>,
     /// Receives all calls, requests and responses.
     pub observer: Option<Observer>,
+    /// Counts what functions use of AWS.
+    pub meter: Option<Meter>,
     /// The system that this one begins as a copy of.
     pub snapshot: Option<Arc<Snapshot>>,
 }
@@ -74,6 +78,7 @@ impl Options {
             access_token_ttl: ACCESS_TOKEN_TTL,
             sessions: None,
             observer: None,
+            meter: None,
             snapshot: None,
         }
     }
@@ -140,9 +145,9 @@ impl System {
         };
         let time = clock.clone();
         let graph = Graph::new(meta.graph, Time::new(move || time.now()));
+        let recorders = Recorders { observer: options.observer.clone(), meter: options.meter };
         let cloud =
-            Cloud::start(&options.data, &local, &clock, options.visibility_seconds, options.observer.clone())
-                .await?;
+            Cloud::start(&options.data, &local, &clock, options.visibility_seconds, recorders).await?;
         if let Some(copied) = copied {
             copied.restore(&cloud.database)?;
             cloud.timers.restore(copied.timers.clone());

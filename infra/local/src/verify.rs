@@ -6,6 +6,7 @@ use runtime::Clock;
 use store::Table;
 use store::audit::digest::{AuditFault, AuditReport, AuditRoot};
 
+use crate::calls::Recorders;
 use crate::cloud::Cloud;
 use crate::data::Data;
 use crate::tenant::tenant;
@@ -32,7 +33,7 @@ pub async fn verify(
             let local = data.existing_secrets()?;
             let _lock = data.lock()?;
             let now = Clock::system().now() + SignedDuration::from_secs(local.clock_ahead_seconds);
-            let cloud = Cloud::start(data, &local, &Clock::system(), 30, None).await?;
+            let cloud = Cloud::start(data, &local, &Clock::system(), 30, Recorders::default()).await?;
             Ok(cloud.table.verify_audit_log(&workspace, roots, now).await?)
         }
         TableLocation::Aws(name) => {

@@ -149,6 +149,17 @@ pub(crate) fn changes() -> anyhow::Result<()> {
     of_journeys("parallel_changes")
 }
 
+/// Counts what a day of an ad account uses. Nothing is timed, so a development build will do.
+pub(crate) fn costs() -> anyhow::Result<()> {
+    let args = ["bench", "--quiet", "--profile", "dev", "--workspace", "--bench", "costs"];
+    run(command("cargo", &args))
+}
+
+/// Measures how long workspaces wait beside a large one.
+pub(crate) fn fairness() -> anyhow::Result<()> {
+    of_journeys("fairness")
+}
+
 /// Measures facts: written, stored and read, beside a plain loop of the SDK.
 pub(crate) fn facts() -> anyhow::Result<()> {
     of_journeys("facts")

@@ -115,6 +115,10 @@ enum Bench {
     Changes,
     /// What a person waits for in the console, on an ad account with 5,000 ads.
     Console,
+    /// What a day of an ad account uses of AWS, and what that costs.
+    Costs,
+    /// How long workspaces wait beside one that asks for a hundred times as much.
+    Fairness,
     /// Facts, written, stored and read, on the embedded table, beside one item per ad and week.
     Facts,
     /// Reading an ad account's structure and thirty days of numbers: our client, and those of others.
@@ -144,6 +148,8 @@ fn main() -> ExitCode {
         Task::Faults { seeds } => nightly::faults(seeds),
         Task::Bench { what: Bench::Changes } => bench::changes(),
         Task::Bench { what: Bench::Console } => console::bench(),
+        Task::Bench { what: Bench::Costs } => bench::costs(),
+        Task::Bench { what: Bench::Fairness } => bench::fairness(),
         Task::Bench { what: Bench::Facts } => bench::facts(),
         Task::Bench { what: Bench::Sync } => peers::bench_sync(),
         Task::Bench { what: Bench::Hosts } => bench::hosts(),

@@ -74,6 +74,8 @@ impl Suite {
             Self::Bench => {
                 peers::bench_sync()?;
                 bench::changes()?;
+                bench::costs()?;
+                bench::fairness()?;
                 bench::facts()?;
                 console::bench()?;
                 bench::hosts()

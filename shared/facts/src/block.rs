@@ -43,18 +43,22 @@ impl Segment {
     }
 }
 
-/// A segment as it is stored.
+/// A segment before compression.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EncodedSegment {
-    /// Its compressed bytes.
-    pub data: Vec<u8>,
-    /// Digest of its bytes before compression: equal rows have equal digests, whatever compressed them.
+    bytes: Vec<u8>,
+    /// Digest of its bytes: equal rows have equal digests, whatever compresses them.
     pub digest: [u8; 16],
 }
 
 impl EncodedSegment {
-    fn pack(bytes: &[u8]) -> Result<Self, FactsError> {
-        Ok(Self { data: compress(bytes)?, digest: digest(bytes) })
+    fn new(bytes: Vec<u8>) -> Self {
+        Self { digest: digest(&bytes), bytes }
+    }
+
+    /// Returns the segment as it is stored. Fails with [`FactsError::TooLarge`] above 16 MB.
+    pub fn compressed(&self) -> Result<Vec<u8>, FactsError> {
+        compress(&self.bytes)
     }
 }
 
@@ -92,7 +96,7 @@ pub(crate) fn encode_core(
     objects: &Objects,
     rows: &[u32],
     columns: (usize, &[u8]),
-) -> Result<(EncodedSegment, [u8; 16]), FactsError> {
+) -> (EncodedSegment, [u8; 16]) {
     let mut out = vec![FORMAT];
     objects.encode(&mut out);
     let mut counts = vec![0_u128; objects.len()];
@@ -108,21 +112,17 @@ pub(crate) fn encode_core(
     let binding = digest(&out);
     put_len(&mut out, columns.0);
     out.extend_from_slice(columns.1);
-    Ok((EncodedSegment::pack(&out)?, binding))
+    (EncodedSegment::new(out), binding)
 }
 
 /// Encodes the detail segment that belongs to a core segment.
-pub(crate) fn encode_detail(
-    rows: usize,
-    binding: [u8; 16],
-    columns: (usize, &[u8]),
-) -> Result<EncodedSegment, FactsError> {
+pub(crate) fn encode_detail(rows: usize, binding: [u8; 16], columns: (usize, &[u8])) -> EncodedSegment {
     let mut out = vec![FORMAT];
     put_len(&mut out, rows);
     out.extend_from_slice(&binding);
     put_len(&mut out, columns.0);
     out.extend_from_slice(columns.1);
-    EncodedSegment::pack(&out)
+    EncodedSegment::new(out)
 }
 
 /// The rows of one level, day and shard, decompressed. Values are decoded when they are read, so that columns which

@@ -68,6 +68,22 @@ pub struct EncodedShard {
     pub detail: Option<EncodedSegment>,
 }
 
+impl EncodedShard {
+    /// Returns a segment; `None` at levels that do not have it.
+    pub fn segment(&self, segment: Segment) -> Option<&EncodedSegment> {
+        match segment {
+            Segment::Core => Some(&self.core),
+            Segment::Detail => self.detail.as_ref(),
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn decoded(&self) -> crate::Block {
+        let detail = self.detail.as_ref().map(|detail| detail.compressed().unwrap());
+        crate::Block::decode(&self.core.compressed().unwrap(), detail.as_deref()).unwrap()
+    }
+}
+
 impl Rows {
     /// Creates an empty collection.
     pub fn new(level: BlockLevel) -> Self {
@@ -227,12 +243,12 @@ impl Rows {
             Ok((count, out))
         };
         let (count, core) = encode(Segment::Core)?;
-        let (core, binding) = encode_core(&objects, &object_of_row, (count, &core))?;
+        let (core, binding) = encode_core(&objects, &object_of_row, (count, &core));
         let detail = match self.level {
             BlockLevel::Campaign => None,
             BlockLevel::Ad => {
                 let (count, detail) = encode(Segment::Detail)?;
-                Some(encode_detail(rows.len(), binding, (count, &detail))?)
+                Some(encode_detail(rows.len(), binding, (count, &detail)))
             }
         };
         Ok(EncodedShard { core, detail })
@@ -256,8 +272,7 @@ mod tests {
     fn decode(shards: Vec<Option<EncodedShard>>) -> Vec<InsightsRow> {
         let mut rows = Vec::new();
         for shard in shards.into_iter().flatten() {
-            let detail = shard.detail.as_ref().map(|detail| &detail.data[..]);
-            rows.extend(Block::decode(&shard.core.data, detail).unwrap().to_rows(DAY).unwrap());
+            rows.extend(shard.decoded().to_rows(DAY).unwrap());
         }
         rows.sort_by(|a, b| (&a.ad, &a.breakdowns).cmp(&(&b.ad, &b.breakdowns)));
         rows
@@ -288,7 +303,7 @@ mod tests {
             let Some(Some(shard)) = collect(&rows).encode(0).unwrap().pop() else { return Ok(()) };
             let detail = shard.detail.unwrap();
             for damage_core in [true, false] {
-                let (mut core, mut detail) = (shard.core.data.clone(), detail.data.clone());
+                let (mut core, mut detail) = (shard.core.compressed().unwrap(), detail.compressed().unwrap());
                 let damaged = if damage_core { &mut core } else { &mut detail };
                 let at = at % damaged.len();
                 damaged[at] ^= 1 << bit;
@@ -303,7 +318,8 @@ mod tests {
     fn segments_of_different_rows_are_refused() {
         let encode = |ad| collect(&[insights_row(ad)]).encode(0).unwrap().pop().flatten().unwrap();
         let (one, other) = (encode(1), encode(2));
-        let mixed = Block::decode(&one.core.data, Some(&other.detail.unwrap().data));
+        let detail = other.detail.unwrap().compressed().unwrap();
+        let mixed = Block::decode(&one.core.compressed().unwrap(), Some(&detail));
         assert!(matches!(mixed, Err(FactsError::Malformed(_))), "{mixed:?}");
     }
 }

@@ -324,15 +324,10 @@ mod tests {
 
     use super::*;
     use crate::measures::tests::{DAY, rows};
-    use crate::{BlockLevel, Rows};
+    use crate::{BlockLevel, EncodedShard, Rows};
 
     fn blocks(rows: &Rows, bits: u8) -> Vec<Block> {
-        let shards = rows.encode(bits).unwrap().into_iter().flatten();
-        shards
-            .map(|shard| {
-                Block::decode(&shard.core.data, shard.detail.as_ref().map(|detail| &detail.data[..])).unwrap()
-            })
-            .collect()
+        rows.encode(bits).unwrap().iter().flatten().map(EncodedShard::decoded).collect()
     }
 
     fn id_of(row: &InsightsRow, level: Level) -> Option<EntityId> {

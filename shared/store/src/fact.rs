@@ -54,6 +54,17 @@ pub struct PublishedDay {
     pub unchanged: u64,
 }
 
+/// The segments of one kind, one for each shard; `None` for a shard without rows.
+type ComparedPart = (Segment, Vec<Option<Compared>>);
+
+/// A segment, compared with what is stored in its place.
+enum Compared {
+    /// The same.
+    Unchanged(SegmentEntry),
+    /// To be put, with its compressed bytes.
+    Changed { entry: SegmentEntry, data: Vec<u8> },
+}
+
 impl Table {
     /// Writes the ads' rows of a day, and their sums per campaign, and publishes them: readers see all of it or nothing.
     /// [`StoreError::Conflict`] when the lease was lost.
@@ -90,39 +101,26 @@ impl Table {
         entry: &mut DayEntry,
     ) -> Result<PublishedDay, StoreError> {
         let mut put = PublishedDay::default();
-        let (bits, shards) = encode(rows, lease.bits(day, level), lease.dataset.segment_bytes)?;
-        let segments: &[Segment] = if level == BlockLevel::Ad { &Segment::ALL } else { &[Segment::Core] };
-        for segment in segments {
-            let stored = lease.chunk.manifest.day(day).and_then(|entry| entry.part(level, *segment));
-            let stored = stored.filter(|part| part.bits == bits);
+        let (bits, parts) = lease.compare(day, level, rows)?;
+        for (segment, shards) in parts {
             let mut entries = Vec::with_capacity(shards.len());
-            for (shard, encoded) in shards.iter().enumerate() {
-                let encoded = encoded.as_ref().and_then(|encoded| match segment {
-                    Segment::Core => Some(&encoded.core),
-                    Segment::Detail => encoded.detail.as_ref(),
-                });
-                let Some(encoded) = encoded else {
-                    entries.push(None);
-                    continue;
+            for (shard, compared) in shards.into_iter().enumerate() {
+                let entry = match compared {
+                    None => None,
+                    Some(Compared::Unchanged(entry)) => {
+                        put.unchanged += 1;
+                        Some(entry)
+                    }
+                    Some(Compared::Changed { entry, data }) => {
+                        let place = SegmentPlace { level, segment, day, bits, shard, slot: entry.slot };
+                        self.put_segment(ws, account, lease, &place, (entry.digest, data)).await?;
+                        put.written += 1;
+                        Some(entry)
+                    }
                 };
-                let before = stored.and_then(|part| part.shards.get(shard).copied().flatten());
-                if let Some(before) = before.filter(|before| before.digest == encoded.digest) {
-                    entries.push(Some(before));
-                    put.unchanged += 1;
-                    continue;
-                }
-                let slot = before.map_or(0, |before| 1 - before.slot);
-                let place = SegmentPlace { level, segment: *segment, day, bits, shard, slot };
-                self.put_segment(ws, account, lease, &place, encoded).await?;
-                put.written += 1;
-                entries.push(Some(SegmentEntry {
-                    slot,
-                    fence: lease.fence(),
-                    digest: encoded.digest,
-                    bytes: encoded.data.len() as u32,
-                }));
+                entries.push(entry);
             }
-            entry.push_part((level, *segment, bits), entries);
+            entry.push_part((level, segment, bits), entries);
         }
         Ok(put)
     }
@@ -133,14 +131,14 @@ impl Table {
         account: &AdAccountId,
         lease: &Lease,
         place: &SegmentPlace,
-        encoded: &EncodedSegment,
+        (digest, data): ([u8; 16], Vec<u8>),
     ) -> Result<(), StoreError> {
         let dataset = lease.dataset;
-        let digest = AttributeValue::B(Blob::new(encoded.digest));
+        let digest = AttributeValue::B(Blob::new(digest));
         let mut item: Item = key::segment(ws, account, dataset, place).attributes();
         item.insert("fence".to_owned(), number(lease.fence()));
         item.insert("digest".to_owned(), digest.clone());
-        item.insert("data".to_owned(), AttributeValue::B(Blob::new(encoded.data.clone())));
+        item.insert("data".to_owned(), AttributeValue::B(Blob::new(data)));
         let expires = expiry(dataset, place.day) + SEGMENT_GRACE_SECONDS;
         item.insert("expires".to_owned(), number(expires));
         // Of this run, only the same segment again: a copy that arrives late must not replace what followed it.
@@ -233,6 +231,54 @@ impl Table {
 }
 
 impl Lease {
+    /// Compares rows with what is stored of their day, with as many bits as keep every segment small enough. Only what has
+    /// changed is compressed.
+    fn compare(
+        &self,
+        day: Date,
+        level: BlockLevel,
+        rows: &Rows,
+    ) -> Result<(u8, Vec<ComparedPart>), StoreError> {
+        let segments: &[Segment] = if level == BlockLevel::Ad { &Segment::ALL } else { &[Segment::Core] };
+        for bits in self.bits(day, level)..=MAX_BITS {
+            let shards = rows.encode(bits)?;
+            let compared = segments.iter().map(|segment| {
+                let stored = self.chunk.manifest.day(day).and_then(|entry| entry.part(level, *segment));
+                let stored = stored.filter(|part| part.bits == bits);
+                let compare = |(shard, encoded): (usize, &Option<EncodedShard>)| {
+                    let encoded = encoded.as_ref().and_then(|encoded| encoded.segment(*segment));
+                    let before = stored.and_then(|part| part.shards.get(shard).copied().flatten());
+                    encoded.map(|encoded| self.compare_segment(encoded, before)).transpose()
+                };
+                Ok((*segment, shards.iter().enumerate().map(compare).collect::<Result<_, FactsError>>()?))
+            });
+            match compared.collect::<Result<Vec<ComparedPart>, FactsError>>() {
+                Ok(parts) => return Ok((bits, parts)),
+                Err(FactsError::TooLarge(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(StoreError::Internal("the rows of one day are too many to be stored".to_owned()))
+    }
+
+    /// [`FactsError::TooLarge`] where a segment does not fit into an item.
+    fn compare_segment(
+        &self,
+        encoded: &EncodedSegment,
+        before: Option<SegmentEntry>,
+    ) -> Result<Compared, FactsError> {
+        if let Some(before) = before.filter(|before| before.digest == encoded.digest) {
+            return Ok(Compared::Unchanged(before));
+        }
+        let data = encoded.compressed()?;
+        if data.len() > self.dataset.segment_bytes {
+            return Err(FactsError::TooLarge("a segment".to_owned()));
+        }
+        let slot = before.map_or(0, |before| 1 - before.slot);
+        let (fence, digest, bytes) = (self.fence(), encoded.digest, data.len() as u32);
+        Ok(Compared::Changed { entry: SegmentEntry { slot, fence, digest, bytes }, data })
+    }
+
     /// Returns the number of bits to begin with: those of the day itself, or of its neighbours. They never shrink, so that
     /// a day which is measured again stays in its slots.
     fn bits(&self, day: Date, level: BlockLevel) -> u8 {
@@ -243,16 +289,4 @@ impl Lease {
             None => manifest.days.values().map(bits).max().unwrap_or(0),
         }
     }
-}
-
-/// Encodes rows with as many bits as keep every segment small enough.
-fn encode(rows: &Rows, bits: u8, max_bytes: usize) -> Result<(u8, Vec<Option<EncodedShard>>), StoreError> {
-    for bits in bits..=MAX_BITS {
-        let shards = rows.encode(bits)?;
-        let fits = |segment: &EncodedSegment| segment.data.len() <= max_bytes;
-        if shards.iter().flatten().all(|shard| fits(&shard.core) && shard.detail.as_ref().is_none_or(fits)) {
-            return Ok((bits, shards));
-        }
-    }
-    Err(StoreError::Internal("the rows of one day are too many to be stored".to_owned()))
 }

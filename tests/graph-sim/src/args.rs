@@ -43,6 +43,9 @@ pub struct AccountArgs {
     /// Let every ad of the generated account deliver on every day: one row per ad and day, for benchmarks.
     #[arg(long)]
     pub every_day: bool,
+    /// Let a generated account's numbers grow for 28 days, as Meta's do.
+    #[arg(long)]
+    pub restates: bool,
     /// Currency of the generated account.
     #[arg(long, default_value = "SGD", value_parser = currency)]
     pub currency: String,
@@ -75,9 +78,6 @@ pub struct BehaviourArgs {
     /// How long videos are processing.
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     pub encoding: u64,
-    /// Let a generated account's numbers grow for 28 days, as Meta's do.
-    #[arg(long)]
-    pub restates: bool,
     /// Inject the faults of the plan in this JSON file.
     #[arg(long, value_name = "FILE", conflicts_with = "fault_seed")]
     pub faults: Option<PathBuf>,
@@ -100,7 +100,6 @@ impl BehaviourArgs {
         behaviour.writing.in_process = Duration::from_secs(self.in_process);
         behaviour.writing.review = Duration::from_secs(self.review);
         behaviour.media.encoding = Duration::from_secs(self.encoding);
-        behaviour.restates |= self.restates;
         let faults = match (&self.faults, self.fault_seed) {
             (Some(file), _) => FaultPlan::read(file)?,
             (None, Some(seed)) => FaultPlan::from_seed(seed),
@@ -148,6 +147,7 @@ impl AccountArgs {
             ads: self.ads,
             days: self.days,
             every_day: self.every_day,
+            restates: self.restates,
             currency: self.currency.clone(),
             timezone: self.timezone.clone().unwrap_or_else(|| DEFAULT_TIMEZONE.to_owned()),
             today: self.today.unwrap_or_else(|| now.to_zoned(zone).date()),

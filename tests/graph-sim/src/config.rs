@@ -57,10 +57,6 @@ pub struct Behaviour {
     pub insights_limits: InsightsLimits,
     /// How report runs behave.
     pub reports: ReportSettings,
-    /// Whether the numbers of a generated account grow for 28 days, as Meta's do, with an update every quarter of an
-    /// hour: delivery for three days, conversions (and with them action types) for all 28, and some rows are retracted
-    /// after four days. Otherwise a day's numbers are final from its first moment.
-    pub restates: bool,
     /// Whether the app may use parts of the protocol that are closed to new apps.
     pub app_age: AppAge,
     /// Whether calls of a version that has ended are served by the newest one, with a warning, as Meta has done since
@@ -99,7 +95,6 @@ impl Default for Behaviour {
             writing: WriteSettings::default(),
             media: MediaLimits::default(),
             reports: ReportSettings::default(),
-            restates: false,
         }
     }
 }
@@ -134,6 +129,10 @@ pub struct Generator {
     pub days: u32,
     /// Whether every ad delivers on every day. Otherwise some ads pause, end, or find no audience on some days.
     pub every_day: bool,
+    /// Whether numbers grow for 28 days, as Meta's do, with an update every quarter of an hour: delivery for three days,
+    /// conversions (and with them action types) for all 28, and some rows are retracted after four days. Otherwise a
+    /// day's numbers are final from its first moment.
+    pub restates: bool,
     /// ISO code of the account's currency.
     pub currency: String,
     /// IANA name of the account's time zone.
@@ -165,6 +164,7 @@ impl Generator {
             ads: 200,
             days: 90,
             every_day: false,
+            restates: false,
             currency: "SGD".to_owned(),
             timezone: "Asia/Singapore".to_owned(),
             today,

@@ -83,7 +83,7 @@ impl GraphSim {
         world.app_id.clone_from(&config.app.app_id);
         let (stop, mut stopped) = watch::channel(());
         world.reports.settings = config.behaviour.reports;
-        if config.behaviour.restates {
+        if matches!(&config.source, Source::Generated(generator) if generator.restates) {
             world.facts.enable_restatement();
         }
         let mut state = State {

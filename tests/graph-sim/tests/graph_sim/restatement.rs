@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use graph_sim::ReportSettings;
+use graph_sim::{ReportSettings, Source};
 use jiff::SignedDuration;
 use jiff::civil::{Date, date};
 use serde_json::Value;
@@ -14,8 +14,11 @@ const TODAY: Date = date(2026, 11, 20);
 
 async fn client() -> Client {
     let time = ManualClock::new();
-    let mut config = config(generated(), &time);
-    config.behaviour.restates = true;
+    let mut source = generated();
+    if let Source::Generated(generator) = &mut source {
+        generator.restates = true;
+    }
+    let mut config = config(source, &time);
     config.behaviour.reports =
         ReportSettings { duration: SignedDuration::from_mins(1), polls: 0, outcome_percentages: Vec::new() };
     Client::with_config(config, time).await.unwrap()

@@ -10,6 +10,7 @@ use graph_sim::{Fault, FaultKind};
 use http::Method;
 use jiff::{SignedDuration, Timestamp};
 use journeys::{Scenario, options};
+use local::calls::Recorders;
 use local::data::Data;
 use local::demo::{ApiClient, WORKSPACE};
 use local::tenant::tenant;
@@ -308,7 +309,10 @@ async fn ids(table: &Table) -> Vec<String> {
 async fn a_sealer_that_was_frozen_for_hours_makes_no_later_one_seal_an_entry_twice() {
     let local = Data::Memory.secrets().unwrap();
     let clock = Clock::system();
-    let table = local::cloud::Cloud::start(&Data::Memory, &local, &clock, 30, None).await.unwrap().table;
+    let table = local::cloud::Cloud::start(&Data::Memory, &local, &clock, 30, Recorders::default())
+        .await
+        .unwrap()
+        .table;
     let (workspace, now) = (tenant("a").unwrap(), clock.now());
     // The second sealer read its clock two hours ago.
     for (n, minutes) in [0, -120, 1, 2].into_iter().enumerate() {
@@ -323,7 +327,10 @@ async fn a_sealer_that_was_frozen_for_hours_makes_no_later_one_seal_an_entry_twi
 async fn concurrent_writers_do_not_wait_for_each_other_and_a_retry_adds_nothing_twice() {
     let local = Data::Memory.secrets().unwrap();
     let clock = Clock::system();
-    let table = local::cloud::Cloud::start(&Data::Memory, &local, &clock, 30, None).await.unwrap().table;
+    let table = local::cloud::Cloud::start(&Data::Memory, &local, &clock, 30, Recorders::default())
+        .await
+        .unwrap()
+        .table;
     let workspace = tenant("a").unwrap();
     let mut expected = Vec::new();
     let mut polls = 0;

@@ -3,6 +3,7 @@
 use domain::dataset::Dataset;
 use http::Method;
 use journeys::{Scenario, TODAY};
+use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
 use crate::queries::ask;
@@ -13,7 +14,7 @@ const SUMMED: [&str; 6] = ["spend", "impressions", "clicks", "purchases", "purch
 async fn week(scenario: &Scenario, dimensions: &[&str], filters: Value) -> Value {
     let document = json!({
         "level": "account", "measures": SUMMED, "dimensions": dimensions, "filters": filters,
-        "range": {"since": "2026-11-10", "until": "2026-11-16"},
+        "range": {"since": "2026-11-10", "until": "2026-11-16"}, "limit": 500,
     });
     let answer = ask(scenario, &document).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
@@ -63,6 +64,20 @@ async fn every_breakdown_comes_to_what_is_not_split() {
                 assert_eq!(of_parts, of_whole, "{name} by {dimensions:?}");
             }
         }
+    }
+
+    // Hours in the order of time, which come to their days.
+    let by_hour = week(&scenario, &["day", "hour_of_day"], json!([])).await;
+    let by_hour = by_hour["data"].as_array().unwrap();
+    let dimensions = |row: &Value| {
+        let text = |name: &str| row["dimensions"][name].as_str().unwrap().to_owned();
+        (text("day"), text("hour_of_day"))
+    };
+    assert!(by_hour.is_sorted_by_key(dimensions), "{by_hour:?}");
+    for day in week(&scenario, &["day"], json!([])).await["data"].as_array().unwrap() {
+        let of_day = by_hour.iter().filter(|row| row["dimensions"]["day"] == day["dimensions"]["day"]);
+        let spend = |row: &Value| row["measures"]["spend"].as_str().unwrap().parse::<Decimal>().unwrap();
+        assert_eq!(of_day.map(spend).sum::<Decimal>(), spend(day), "{day}");
     }
 
     // A filter without a dimension reads the same dataset.

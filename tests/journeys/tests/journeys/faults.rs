@@ -25,6 +25,7 @@ use graph_sim::{
 };
 use jiff::SignedDuration;
 use journeys::{TODAY, test_event};
+use local::calls::Recorders;
 use local::cloud::Cloud;
 use local::data::Data;
 use local::issuer::Issuer;
@@ -95,7 +96,7 @@ impl Fixture {
         let sim = GraphSim::start(Config { behaviour, limits, ..config }).await.unwrap();
 
         let local = Data::Memory.secrets().unwrap();
-        let cloud = Cloud::start(&Data::Memory, &local, &clock, 30, None).await.unwrap();
+        let cloud = Cloud::start(&Data::Memory, &local, &clock, 30, Recorders::default()).await.unwrap();
         let graph = GraphConfig {
             graph_url: sim.base_url(),
             dialog_url: sim.base_url(),

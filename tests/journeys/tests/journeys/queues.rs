@@ -1,14 +1,19 @@
 //! Queues and schedules behave as on AWS.
 
+use domain::dataset::Dataset;
+use domain::date::DateRange;
 use domain::job::{Job, Queue, SyncCause};
 use graph_sim::{Fault, FaultKind};
 use http::Method;
-use jiff::SignedDuration;
-use journeys::{Scenario, options};
+use jiff::{SignedDuration, Timestamp};
+use journeys::{Scenario, TODAY, options};
 use local::Options;
 use local::data::Data;
+use local::demo::{ApiClient, WORKSPACE};
 use local::tenant::tenant;
 use runtime::queue::dead_letter_queue_name;
+use runtime::session::Role;
+use serde_json::json;
 
 async fn send_raw(scenario: &Scenario, queue: Queue, body: &str) {
     let cloud = &scenario.system.cloud;
@@ -109,5 +114,38 @@ async fn jobs_of_deleted_accounts_end_without_an_error() {
     scenario.system.cloud.queues.send(&[job]).await.unwrap();
     scenario.system.runner.settle().await.unwrap();
     assert_eq!(scenario.system.runner.dead_letter_count(Queue::SyncEntities).await.unwrap(), 0);
+    scenario.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_workspace_that_asks_for_two_years_does_not_delay_one_that_asks_for_a_week() {
+    let scenario = Scenario::smallest().await.unwrap();
+    let account = scenario.account().unwrap();
+    scenario.system.create_workspace("small", "Small").await.unwrap();
+    let small = ApiClient::new(&scenario.system, "small", Role::Owner).unwrap();
+    small.connect().await.unwrap();
+    let path = format!("ad-accounts/{account}/selection");
+    small.call(Method::PUT, &path, Some(&json!({"selected": true}))).await.unwrap();
+    scenario.system.runner.settle().await.unwrap();
+
+    let path = format!("ad-accounts/{account}/sync");
+    let (two_years, week) = (DateRange::ending(TODAY, 104 * 7), DateRange::ending(TODAY, 5));
+    let ask = async |api: &ApiClient, days: DateRange| {
+        let body = json!({"since": days.since, "until": days.until});
+        api.call(Method::POST, &path, Some(&body)).await.unwrap();
+    };
+    ask(&scenario.api().unwrap(), two_years).await;
+    ask(&small, week).await;
+    scenario.system.runner.settle().await.unwrap();
+
+    let completed = async |workspace: &str, days: DateRange| -> Vec<Timestamp> {
+        let (workspace, ad_account) = (tenant(workspace).unwrap(), account.parse().unwrap());
+        let chunks = scenario.system.table.chunks_of(&workspace, &ad_account, Dataset::AD_DAY, days).await;
+        chunks.unwrap().into_iter().filter_map(|chunk| chunk.completed_at).collect()
+    };
+    let (large, small) = (completed(WORKSPACE, two_years).await, completed("small", week).await[0]);
+    assert!(large.len() >= 104, "{}", large.len());
+    let before = large.iter().filter(|at| **at < small).count();
+    assert!(before < 52, "{before} of {} weeks were measured before the one", large.len());
     scenario.finish().await.unwrap();
 }

@@ -12,6 +12,7 @@ use domain::tenant::Tenant;
 use http::Method;
 use jiff::SignedDuration;
 use journeys::{Scenario, options, test_event};
+use local::calls::Recorders;
 use local::cloud::{Cloud, KEYRING_SECRET};
 use local::data::Data;
 use local::demo::ApiClient;
@@ -34,7 +35,7 @@ impl Fixture {
     async fn start() -> Self {
         let clock = Clock::system();
         let local = Data::Memory.secrets().unwrap();
-        let cloud = Cloud::start(&Data::Memory, &local, &clock, 30, None).await.unwrap();
+        let cloud = Cloud::start(&Data::Memory, &local, &clock, 30, Recorders::default()).await.unwrap();
         let fixture = Self { cloud, clock };
         for (workspace, connection) in [("a", "meta-1"), ("a", "meta-2"), ("b", "meta-1")] {
             fixture.connect(workspace, connection, &format!("EAA-{workspace}-{connection}")).await;

@@ -14,6 +14,7 @@ use domain::platform::Platform;
 use facts::{BlockLevel, Columns, Grouping, Rows, Selection};
 use jiff::{SignedDuration, Timestamp};
 use journeys::{Scenario, TODAY};
+use local::calls::Recorders;
 use local::cloud::Cloud;
 use local::data::Data;
 use local::tenant::tenant;
@@ -358,7 +359,7 @@ async fn of_concurrent_deliveries_one_claims_a_change_and_an_abandoned_claim_is_
 async fn work_over_all_connections_goes_on_where_it_ended() {
     let (clock, local) = (Clock::system(), Data::Memory.secrets().unwrap());
     // Without a runner, which would do the queued work.
-    let cloud = Cloud::start(&Data::Memory, &local, &clock, 30, None).await.unwrap();
+    let cloud = Cloud::start(&Data::Memory, &local, &clock, 30, Recorders::default()).await.unwrap();
     let table = &cloud.table;
     let text = |text: String| aws_sdk_dynamodb::types::AttributeValue::S(text);
     let count: usize = Env::optional("CONNECTIONS").map_or(4_000, |count| count.parse().unwrap());

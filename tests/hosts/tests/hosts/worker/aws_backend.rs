@@ -14,6 +14,7 @@ use bytes::Bytes;
 use domain::job::{Job, Queue};
 use hosts::edge::AWS_KEY;
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use local::calls::Recorders;
 use local::cloud::Cloud;
 use local::data::Data;
 use local::tenant::tenant;
@@ -63,7 +64,7 @@ impl AwsBackend {
     pub(super) async fn start() -> anyhow::Result<Self> {
         let clock = Clock::system();
         let data = Data::Memory;
-        let cloud = Cloud::start(&data, &data.secrets()?, &clock, 300, None).await?;
+        let cloud = Cloud::start(&data, &data.secrets()?, &clock, 300, Recorders::default()).await?;
         let (workspace, account) = (tenant("demo")?, format!("act_{ACCOUNT}").parse()?);
         let account = AdAccount {
             connection: Some("c1".parse()?),
