@@ -1,7 +1,7 @@
 //! `cargo xtask check`: everything that must hold before a change lands.
 
 use crate::steps::{Step, Steps};
-use crate::{api, build, command, console, examples, hosts, readme, run, template, tools, words};
+use crate::{api, build, command, console, defects, examples, hosts, readme, run, template, tools, words};
 
 /// The crates that run, or will run, on Cloudflare Workers as well.
 const EDGE_CRATES: [&str; 6] =
@@ -17,6 +17,7 @@ macro_rules! sources {
 const FORMAT: Step = Step { name: "format", budget: 5, inputs: sources!("rustfmt.toml") };
 const WORDS: Step = Step { name: "words", budget: 1, inputs: &[] };
 const EXAMPLES: Step = Step { name: "examples", budget: 1, inputs: &[] };
+const DEFECTS: Step = Step { name: "defects", budget: 1, inputs: &[] };
 const BUILD: Step = Step { name: "build", budget: 75, inputs: &[] };
 const LINTS: Step = Step { name: "lints", budget: 30, inputs: sources!() };
 const EDGE_LINTS: Step = Step { name: "lints for wasm32", budget: 10, inputs: sources!() };
@@ -43,6 +44,7 @@ pub(crate) fn check(all: bool) -> anyhow::Result<()> {
     steps.run(FORMAT, || run(command("cargo", &["fmt", "--all", "--check"])))?;
     steps.run(WORDS, words::check)?;
     steps.run(EXAMPLES, examples::check)?;
+    steps.run(DEFECTS, defects::check)?;
     steps.run(BUILD, build::development)?;
     steps.run(LINTS, || {
         run(command("cargo", &["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]))

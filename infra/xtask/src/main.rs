@@ -7,6 +7,7 @@ mod build;
 mod check;
 mod clients;
 mod console;
+mod defects;
 mod edge;
 mod examples;
 mod hosts;

@@ -3,17 +3,19 @@
 use clap::ValueEnum;
 
 use crate::steps::{Step, Steps};
-use crate::{bench, build, command, console, edge, examples, hosts, peers, run};
+use crate::{bench, build, command, console, defects, edge, examples, hosts, peers, run};
 
 /// A suite of the nightly run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Suite {
     /// The optimized bundles of the Lambda functions and the packed Worker, with their sizes and limits.
     Bundles,
-    /// The stories on hosts, with optimized programs and fifty killed processes.
+    /// The stories on hosts, with optimized programs and two hundred killed processes.
     Hosts,
     /// A sync under a thousand random mixes of faults.
     Faults,
+    /// Defects that are planted in a clone: the tests must find every one.
+    Defects,
     /// Broken documents for every decoder, ten thousand each.
     Fuzz,
     /// The worked examples of docs/develop.md, each built and tested.
@@ -23,7 +25,7 @@ pub(crate) enum Suite {
 }
 
 /// How many processes the story of killed processes kills at night.
-const KILLS: &str = "50";
+const KILLS: &str = "200";
 const FAULT_SEEDS: u64 = 1000;
 const FUZZ_ITERATIONS: &str = "10000";
 
@@ -45,8 +47,9 @@ impl Suite {
     fn step(self) -> (&'static str, u64) {
         match self {
             Self::Bundles => ("bundles", 600),
-            Self::Hosts => ("hosts", 300),
-            Self::Faults => ("faults", 900),
+            Self::Hosts => ("hosts", 900),
+            Self::Faults => ("faults", 3600),
+            Self::Defects => ("defects", 1800),
             Self::Fuzz => ("fuzz", 300),
             Self::Examples => ("examples", 900),
             Self::Bench => ("bench", 2400),
@@ -64,7 +67,11 @@ impl Suite {
                 build::development()?;
                 hosts::with_kills(hosts::Programs::Bundles, KILLS)
             }
-            Self::Faults => faults(FAULT_SEEDS),
+            Self::Faults => {
+                faults(FAULT_SEEDS)?;
+                million_facts()
+            }
+            Self::Defects => defects::find(),
             Self::Fuzz => {
                 let mut fuzz = command("cargo", &["test", "--workspace", "--quiet", "--test", "fuzz"]);
                 fuzz.env("FUZZ_ITERATIONS", FUZZ_ITERATIONS);
@@ -84,14 +91,35 @@ impl Suite {
     }
 }
 
-/// The fault stories with this many random mixes, and three times as many schedules of the publication of facts.
+/// The fault stories with this many random mixes, ten times as many schedules of the publication of facts, and a process
+/// that dies at every call of a sync, and at every pair of calls of a chunk.
 pub(crate) fn faults(seeds: u64) -> anyhow::Result<()> {
     let stories = ["test", "--workspace", "--quiet", "--test", "journeys", "--", "faults::", "--nocapture"];
     let mut test = command("cargo", &stories);
     test.env("FAULT_SEEDS", seeds.to_string());
     run(test)?;
-    let schedules = ["test", "--quiet", "--package", "journeys", "--test", "journeys", "fact_schedules"];
+    let schedules = ["test", "--workspace", "--quiet", "--test", "journeys", "--", "fact_schedules"];
     let mut test = command("cargo", &schedules);
-    test.env("FACT_SCHEDULES", (3 * seeds).to_string());
+    test.env("FACT_SCHEDULES", (10 * seeds).to_string());
+    run(test)?;
+    let deaths = ["test", "--workspace", "--quiet", "--test", "journeys", "--", "sync_crashes::"];
+    let mut test = command("cargo", &deaths);
+    test.env("CRASH_STRIDE", "1");
     run(test)
+}
+
+/// A million facts under faults.
+fn million_facts() -> anyhow::Result<()> {
+    let story = [
+        "test",
+        "--workspace",
+        "--quiet",
+        "--test",
+        "journeys",
+        "--",
+        "--ignored",
+        "million_facts::",
+        "--nocapture",
+    ];
+    run(command("cargo", &story))
 }

@@ -3,6 +3,7 @@
 mod quota;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use domain::Error;
 use domain::activity::Activity;
@@ -21,6 +22,7 @@ use graph_api::insights::InsightsReader;
 use graph_api::launch::{LaunchSpec, error_hint};
 use graph_api::limit::QuotaShare;
 use graph_api::page::Pages;
+use graph_api::quota_lease::Renewal;
 use graph_api::usage::UseCase;
 use graph_api::{Graph, GraphError, QuotaLease, UserClient};
 use jiff::Timestamp;
@@ -36,6 +38,19 @@ use crate::{EntityRead, Purpose, consent};
 
 /// Entities that are read by their ids and held in memory at a time.
 const MAX_ENTITIES_PER_READ: usize = 500;
+
+/// Renews leases of an ad account's quotas. Without a lease the call waits.
+fn renewal(quotas: Quotas, graph: Graph) -> Renewal {
+    Box::new(move |spent| {
+        let (quotas, now) = (quotas.clone(), graph.now());
+        Box::pin(async move {
+            quotas.renew(spent, now).await.unwrap_or_else(|error| {
+                tracing::warn!(ad_account = %quotas.account, %error, "A quota lease could not be acquired.");
+                Err(now)
+            })
+        })
+    })
+}
 
 /// Meta's side of an opened ad account.
 #[derive(Debug)]
@@ -77,6 +92,10 @@ impl MetaPages {
 }
 
 impl MetaRows {
+    pub(crate) fn has_begun(&self) -> bool {
+        self.reader.has_begun()
+    }
+
     pub(crate) fn measured_at(&self, now: Timestamp) -> Timestamp {
         self.reader
             .pending_reports()
@@ -119,8 +138,7 @@ impl MetaClient {
             retry_after: until.duration_since(now).unsigned_abs(),
             reason: format!("Meta's quota for {account} is used up for now"),
         })?;
-        let quota_lease = Arc::new(QuotaLease::default());
-        quota_lease.put(Ok(lease));
+        let quota_lease = Arc::new(QuotaLease::renewed_by(lease, renewal(quotas.clone(), graph.clone())));
         let mut caller = graph.on_behalf_of(token).with_quota_lease(Arc::clone(&quota_lease));
         if let Some(deadline) = runtime::deadline::soft_deadline() {
             caller = caller.with_deadline(deadline);
@@ -148,14 +166,6 @@ impl MetaClient {
             let (table, seen, now) = (&self.table, &self.connection, self.now());
             let why = &details.message;
             consent::mark_needs_reconnect(table, &self.workspace, seen, why, Actor::Platform, now).await?;
-        }
-        if !self.quota_lease.covers_call(self.now()) {
-            let lease = self.quotas.renew(self.quota_lease.take(), self.now()).await;
-            // The result from Meta stands even if the renewal fails: without a lease the next call waits.
-            self.quota_lease.put(lease.unwrap_or_else(|error| {
-                tracing::warn!(ad_account = %self.account, %error, "A quota lease could not be acquired.");
-                Err(self.now())
-            }));
         }
         response.map_err(Error::from)
     }
@@ -228,6 +238,10 @@ impl MetaClient {
         let (shape, reports) = self.quotas.load(dataset, self.now()).await?;
         let reader = self.caller.insights(&self.account, range, shape).with_breakdowns(dataset.breakdowns);
         Ok(MetaRows { dataset, range, reader: reader.resume(reports) })
+    }
+
+    pub(crate) async fn wait(&self, length: Duration) -> bool {
+        self.caller.pause(length).await
     }
 
     /// Counts people, period by period.

@@ -209,6 +209,7 @@ impl UserClient {
 
     /// Sends items once, as far as the quota lease covers them.
     async fn send_batch(&self, items: &[&Item]) -> Vec<Result<Bytes, GraphError>> {
+        self.renew_lease().await;
         let charge_item =
             |item: &&Item| self.graph().check_not_blocked().and_then(|()| self.charge(item.effect.points()));
         let charges: Vec<_> = items.iter().map(charge_item).collect();

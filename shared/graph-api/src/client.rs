@@ -309,7 +309,7 @@ impl UserClient {
     }
 
     /// Waits, unless that would exceed the deadline. Returns whether it waited.
-    pub(crate) async fn pause(&self, length: Duration) -> bool {
+    pub async fn pause(&self, length: Duration) -> bool {
         let fits = self.time_left().is_none_or(|left| length < left);
         if fits {
             self.graph.0.time.pause(length).await;
@@ -334,6 +334,7 @@ impl UserClient {
                 details,
             });
         }
+        self.renew_lease().await;
         let charge = self.charge(call.effect.points())?;
         let (usage, result) = match self.exchange(call).await {
             Ok(response) => response.check(call.kind()),
@@ -350,6 +351,13 @@ impl UserClient {
         });
         self.record_usage(charge.as_ref(), usage.as_ref(), result.as_ref().err());
         result
+    }
+
+    /// Renews the quota lease, if there is one and it needs that.
+    pub(crate) async fn renew_lease(&self) {
+        if let Some(quota_lease) = &self.quota_lease {
+            quota_lease.renew(self.graph.now()).await;
+        }
     }
 
     /// Charges a call to the quota lease, if there is one.

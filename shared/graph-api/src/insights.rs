@@ -6,6 +6,7 @@
 
 mod account_days;
 mod conversions;
+mod halves;
 mod optional_field;
 mod reach;
 mod reader;

@@ -6,7 +6,7 @@ use domain::gap::Gap;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
-use crate::client::UserClient;
+use crate::client::{UserClient, retry_delays};
 use crate::error::{Details, GraphError};
 use crate::lenient::OddFields;
 
@@ -135,14 +135,26 @@ impl<T: DeserializeOwned> Pages<T> {
         let mut query: Vec<_> = self.query.iter().map(|(name, value)| (*name, value.as_str())).collect();
         query.push(("limit", &size));
         query.extend(self.after.as_deref().map(|after| ("after", after)));
-        let (page, gaps) = self.caller.get_page::<T>(&self.path, &query, self.odd_fields).await?;
+        let mut pauses = retry_delays();
+        let (page, gaps, next) = loop {
+            let (page, gaps) = self.caller.get_page::<T>(&self.path, &query, self.odd_fields).await?;
+            match (self.successor(page.paging), pauses.next()) {
+                (Ok(next), _) => break (page.data, gaps, next),
+                // The page before this one came again. That passes.
+                (Err(_), Some(pause)) if self.caller.pause(pause).await => {}
+                (Err(error), _) => return Err(error),
+            }
+        };
         self.gaps.extend(gaps);
-        self.advance(page.paging)?;
+        match next {
+            Some(after) => self.after = Some(after),
+            None => self.ended = true,
+        }
         self.pages_at_size += 1;
         if self.pages_at_size >= PAGES_TO_GROW && self.size < self.max_size {
             (self.size, self.pages_at_size) = ((self.size * 2).min(self.max_size), 0);
         }
-        Ok(Some(page.data))
+        Ok(Some(page))
     }
 
     /// Halves the page size. Returns false when it cannot usefully be smaller.
@@ -188,17 +200,14 @@ impl<T: DeserializeOwned> Pages<T> {
         Ok((rows, self.gaps))
     }
 
-    fn advance(&mut self, paging: Option<Paging>) -> Result<(), GraphError> {
-        let Some(Paging { cursors, next: Some(_) }) = paging else {
-            self.ended = true;
-            return Ok(());
-        };
+    /// Returns the cursor of the next page; `None` where this one is the last.
+    fn successor(&self, paging: Option<Paging>) -> Result<Option<String>, GraphError> {
+        let Some(Paging { cursors, next: Some(_) }) = paging else { return Ok(None) };
         let after = cursors.and_then(|cursors| cursors.after);
         if after.is_none() || after == self.after {
             // Continuing would read the same page forever.
             return Err(GraphError::Transient(Details::of("a page names a successor without a new cursor")));
         }
-        self.after = after;
-        Ok(())
+        Ok(after)
     }
 }

@@ -1,8 +1,10 @@
 //! The points that one invocation may spend of an account's quotas, and the usage that responses report meanwhile.
 
+use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 
 use crate::error_code::ThrottleScope;
@@ -10,8 +12,26 @@ use crate::limit::{LeaseGrant, QuotaConsumption};
 use crate::usage::Usage;
 
 /// The current lease of the clones of a [`UserClient`](crate::UserClient). Before [`QuotaLease::put`] it covers no call.
-#[derive(Debug, Default)]
-pub struct QuotaLease(Mutex<LeaseState>);
+#[derive(Default)]
+pub struct QuotaLease {
+    state: Mutex<LeaseState>,
+    renewal: Option<Renewal>,
+    /// Held during a renewal, so that of calls at the same time one renews.
+    renewing: futures_util::lock::Mutex<()>,
+}
+
+/// Settles what was spent of a lease, and takes a new one or returns the time before which none is available.
+pub type Renewal = Box<
+    dyn Fn(Option<(LeaseGrant, QuotaConsumption)>) -> BoxFuture<'static, Result<LeaseGrant, Timestamp>>
+        + Send
+        + Sync,
+>;
+
+impl fmt::Debug for QuotaLease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("QuotaLease").field("state", &self.state).finish_non_exhaustive()
+    }
+}
 
 #[derive(Debug, Default)]
 struct LeaseState {
@@ -36,6 +56,30 @@ pub(crate) struct Charge {
 }
 
 impl QuotaLease {
+    /// Returns a lease that a call renews by itself when it does not cover the call.
+    pub fn renewed_by(lease: LeaseGrant, renewal: Renewal) -> Self {
+        let renewed = Self { renewal: Some(renewal), ..Self::default() };
+        renewed.put(Ok(lease));
+        renewed
+    }
+
+    /// Renews a lease of which too little is left for one more call with all its retries. One of which nothing was spent
+    /// stays: another would be no larger.
+    pub(crate) async fn renew(&self, now: Timestamp) {
+        let Some(renewal) = &self.renewal else { return };
+        let _renewing = self.renewing.lock().await;
+        let is_worth_it = {
+            let state = self.state();
+            match &state.lease {
+                Some(lease) => lease.until <= now || state.spent != QuotaConsumption::default(),
+                None => state.unavailable_until.is_none_or(|until| until <= now),
+            }
+        };
+        if is_worth_it && !self.covers_call(now) {
+            self.put(renewal(self.take()).await);
+        }
+    }
+
     /// Sets the lease, or the time before which none is available.
     pub fn put(&self, lease: Result<LeaseGrant, Timestamp>) {
         let unavailable_until = lease.as_ref().err().copied();
@@ -91,6 +135,6 @@ impl QuotaLease {
 
     fn state(&self) -> MutexGuard<'_, LeaseState> {
         // The state is plain numbers, so a panic elsewhere cannot leave it inconsistent.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 use anyhow::Context;
+use domain::job::Queue;
 use graph_sim::AccountArgs;
 use http::Method;
 use jiff::SignedDuration;
@@ -137,9 +138,16 @@ impl Day {
         self.of(which).map(|(_, used)| used.units).sum()
     }
 
-    /// Messages that were received. Each is an invocation, too: the queues of what costs something have batches of one.
+    /// Messages that were received, by queue. Each is an invocation, too: these queues have batches of one.
+    fn messages_by_queue(&self) -> impl Iterator<Item = (&str, f64)> {
+        self.of(is_received).map(|(usage, used)| {
+            let of_deployment = if usage.subject == Queue::SyncEntities.name() { self.ticks } else { 0 };
+            (&*usage.subject, used.calls as f64 - f64::from(of_deployment))
+        })
+    }
+
     fn messages(&self) -> f64 {
-        self.of(is_received).map(|(_, used)| used.calls as f64).sum::<f64>() - f64::from(self.ticks)
+        self.messages_by_queue().map(|(_, count)| count).sum()
     }
 
     fn lambda(&self) -> f64 {
@@ -177,8 +185,10 @@ impl Day {
         let (written, read) = (self.units(is_write), self.units(is_read));
         let table = month(written * WRITE + read * READ);
         writeln!(out, "{:<56}{written:>10.0}{read:>10.1}{table:>14.4}", "table")?;
-        let queues = month(3.0 * self.messages() * QUEUE_REQUEST);
-        writeln!(out, "{:<56}{:>10.0}{:>10}{queues:>14.4}", "messages", self.messages(), "")?;
+        for (queue, count) in self.messages_by_queue().filter(|(_, count)| *count > 0.0) {
+            let queues = month(3.0 * count * QUEUE_REQUEST);
+            writeln!(out, "messages of {queue:<36}{count:>8.0}{:>20}{queues:>14.4}", "")?;
+        }
         writeln!(out, "{:<76}{:>14.4}", "Lambda", month(self.lambda()))?;
         writeln!(out, "{:<76}{:>14.4}", "all", month(self.dollars()))?;
         Ok(())

@@ -7,12 +7,13 @@ use domain::dataset::Breakdown;
 use domain::date::DateRange;
 use domain::entity::Level;
 use domain::gap::Gap;
-use domain::id::{AdAccountId, EntityId};
-use domain::metrics::{DayFacts, InsightsRow, Measures};
+use domain::id::AdAccountId;
+use domain::metrics::InsightsRow;
 use jiff::civil::Date;
 use rust_decimal::Decimal;
 use serde::Deserialize;
 
+use super::halves::{Halves, RowKey, row_key};
 use super::optional_field::OptionalField;
 use super::row::{GraphRow, Number};
 use super::sub_query::{
@@ -23,13 +24,6 @@ use crate::client::UserClient;
 use crate::error::{Details, GraphError, TIMED_OUT_SUBCODE};
 use crate::error_code::ThrottleScope;
 use crate::page::Pages;
-
-/// What no two rows have in common.
-type RowKey = (EntityId, Date, BTreeMap<Breakdown, String>);
-
-fn row_key(row: &InsightsRow) -> RowKey {
-    (row.ad.clone(), row.facts.day, row.breakdowns.clone())
-}
 
 /// Impressions and spend.
 type Total = (Decimal, Decimal);
@@ -48,7 +42,7 @@ struct AccountTotals {
 struct ActiveQuery {
     sub_query: SubQuery,
     pages: Pages<GraphRow>,
-    /// How many more times an unreadable result of a report is requested.
+    /// How many more times an unreadable result of a report is requested, or a page that did not come in time.
     retries_left: u32,
     /// The number of times that the report was started.
     starts: u32,
@@ -69,6 +63,8 @@ pub struct InsightsReader {
     breakdowns: &'static [Breakdown],
     sub_queries: VecDeque<SubQuery>,
     current: Option<ActiveQuery>,
+    /// What was read of a sub-query in halves before Meta made it wait.
+    halves: Option<Halves>,
     returned: HashSet<RowKey>,
     /// The totals per day that campaigns read one by one must still add up to.
     missing: BTreeMap<Date, Total>,
@@ -87,6 +83,7 @@ impl InsightsReader {
             breakdowns: &[],
             sub_queries: split_by_days(&whole, shape.days).into(),
             current: None,
+            halves: None,
             returned: HashSet::new(),
             missing: BTreeMap::new(),
             runs: Vec::new(),
@@ -125,6 +122,11 @@ impl InsightsReader {
         &self.runs
     }
 
+    /// Returns whether any row was read.
+    pub fn has_begun(&self) -> bool {
+        self.current.is_some() || self.halves.is_some() || !self.returned.is_empty()
+    }
+
     /// Returns the query shape in use, which may have become smaller.
     pub fn query_shape(&self) -> QueryShape {
         self.shape
@@ -151,6 +153,15 @@ impl InsightsReader {
                     return Ok(Some(rows));
                 }
                 Ok(None) => self.forget_run(active.sub_query.range),
+                // The pages before it came, so it is not the size.
+                Err(GraphError::RequestTooLarge(details))
+                    if has_timed_out(&details)
+                        && active.pages.cursor().is_some()
+                        && active.retries_left > 0 =>
+                {
+                    active.retries_left -= 1;
+                    self.current = Some(active);
+                }
                 Err(GraphError::RequestTooLarge(details)) => {
                     self.forget_run(active.sub_query.range);
                     self.split(active, details)?;
@@ -307,8 +318,7 @@ impl InsightsReader {
     /// of the fields.
     fn split(&mut self, mut active: ActiveQuery, details: Details) -> Result<(), GraphError> {
         let sub_query = &active.sub_query;
-        let timed_out =
-            [Some(TIMED_OUT_SUBCODE), Some(ALTERNATE_TIMED_OUT_SUBCODE)].contains(&details.subcode);
+        let timed_out = has_timed_out(&details);
         let days = sub_query.range.days().unsigned_abs();
         let mut smaller = self.shape;
         if days > 1 && active.pages.cursor().is_none() && (!timed_out || sub_query.as_report) {
@@ -408,35 +418,32 @@ impl InsightsReader {
             .collect())
     }
 
-    /// Reads counts, then actions, and merges them row by row.
+    /// Reads counts, then actions. Goes on where an earlier attempt had to wait.
     async fn read_in_halves(&mut self, sub_query: &SubQuery) -> Result<Vec<InsightsRow>, GraphError> {
-        let mut rows: BTreeMap<RowKey, InsightsRow> = BTreeMap::new();
-        let (counts, odd_counts) =
-            self.pages(sub_query, &self.fields(&[COUNT_FIELDS])).all_with_gaps().await?;
-        let (actions, odd_actions) =
-            self.pages(sub_query, &self.fields(&[ACTION_FIELDS])).all_with_gaps().await?;
-        let odd: HashSet<_> =
-            odd_counts.iter().chain(&odd_actions).map(|gap| (gap.id.clone(), gap.day.clone())).collect();
-        self.gaps.extend(odd_counts.into_iter().chain(odd_actions));
-        for GraphRow(row) in counts {
-            rows.insert(row_key(&row), row);
+        let begun = self.halves.take().filter(|halves| halves.sub_query == *sub_query);
+        let mut halves = begun.unwrap_or_else(|| {
+            let [counts, actions] =
+                [COUNT_FIELDS, ACTION_FIELDS].map(|fields| self.pages(sub_query, &self.fields(&[fields])));
+            Halves::new(sub_query.clone(), counts, actions)
+        });
+        if let Err(error) = halves.read().await {
+            if matches!(error, GraphError::RateLimited { .. } | GraphError::Transient(_)) {
+                self.halves = Some(halves);
+            }
+            return Err(error);
         }
-        for GraphRow(row) in actions {
-            // An action without an impression on that day has a row of its own.
-            let known = rows.entry(row_key(&row)).or_insert_with(|| InsightsRow {
-                facts: DayFacts { measures: Measures::default(), ..row.facts.clone() },
-                ..row.clone()
-            });
-            known.facts.measures += &row.facts.measures;
-        }
-        // Half of a row is a wrong row.
-        rows.retain(|(ad, day, _), _| !odd.contains(&(Some(ad.to_string()), Some(day.to_string()))));
-        Ok(self.deduplicate(sub_query, rows.into_values().collect()))
+        let (rows, odd) = halves.finish();
+        self.gaps.extend(odd);
+        Ok(self.deduplicate(sub_query, rows))
     }
 }
 
 /// Meta's other subcode for an insights query that timed out.
 const ALTERNATE_TIMED_OUT_SUBCODE: i64 = 1_504_038;
+
+fn has_timed_out(details: &Details) -> bool {
+    [Some(TIMED_OUT_SUBCODE), Some(ALTERNATE_TIMED_OUT_SUBCODE)].contains(&details.subcode)
+}
 
 fn is_unreadable(error: &GraphError) -> bool {
     matches!(error, GraphError::InvalidInput(_) | GraphError::NotFound(_) | GraphError::Transient(_))

@@ -10,7 +10,7 @@ use graph_api::batch::Item;
 use graph_api::insights::QueryShape;
 use graph_api::oauth::{AuthorizationRequest, SCOPES};
 use graph_api::{GraphError, QuotaLease};
-use graph_sim::{FaultPlan, RequestMatcher};
+use graph_sim::{FaultKind, FaultPlan, RequestMatcher, Trigger};
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::civil::date;
 use secrecy::SecretString;
@@ -100,8 +100,10 @@ async fn no_secret_is_logged_whatever_goes_wrong() {
     tracing::subscriber::set_global_default(subscriber).unwrap();
     let mut secrets = vec![SECRET.to_owned()];
     let patient = |name: &str| name != "no response";
-    for case in FaultPlan::all_cases().into_iter().filter(|case| patient(case.name)) {
-        let plan = case.plan.with_matcher(&RequestMatcher::default());
+    let cases = FaultPlan::all_cases().into_iter().filter(|case| patient(case.name)).map(|case| case.plan);
+    let lasting = FaultPlan::single(Trigger::default(), RequestMatcher::default(), FaultKind::Html);
+    for plan in cases.chain([lasting]) {
+        let plan = plan.with_matcher(&RequestMatcher::default());
         let meta = Meta::with(|config| config.faults = plan).await;
         work(&meta, &captured).await;
         let mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).unwrap().chain_update(&meta.token);

@@ -55,20 +55,28 @@ impl SimulatedWait {
     }
 }
 
-struct Fixture {
+pub(super) struct Fixture {
     waited: SimulatedWait,
-    sim: GraphSim,
-    clock: Clock,
-    access: Connector,
+    pub(super) sim: GraphSim,
+    pub(super) clock: Clock,
+    pub(super) access: Connector,
+    pub(super) host: Host,
+    pub(super) cloud: Cloud,
     entities: SyncEntities,
     chunks: SyncMetricsChunk,
-    account: AdAccountId,
-    weeks: Vec<IsoWeek>,
+    pub(super) account: AdAccountId,
+    /// Every day with numbers.
+    pub(super) range: DateRange,
+}
+
+/// Returns an ad account that is synced in moments.
+fn small() -> Generator {
+    Generator { campaigns: 3, adsets: 5, ads: 8, days: 12, ..Generator::new(TODAY) }
 }
 
 /// The result of a sync.
 #[derive(Debug, PartialEq, Eq)]
-enum SyncResult {
+pub(super) enum SyncResult {
     /// With a dump of its objects and facts.
     Complete(String),
     Stopped(ExpectedOutcome),
@@ -76,16 +84,16 @@ enum SyncResult {
 }
 
 impl Fixture {
-    async fn new() -> Self {
-        Self::with(Limits::default()).await
+    pub(super) async fn new() -> Self {
+        Self::with(small(), Limits::default()).await
     }
 
-    /// Starts a fixture with these quotas at Meta.
-    async fn with(limits: Limits) -> Self {
+    /// Starts a fixture with this ad account, and these quotas at Meta.
+    pub(super) async fn with(measures: Generator, limits: Limits) -> Self {
         let clock = Clock::system();
         let noon = TODAY.at(4, 0, 0, 0).to_zoned(jiff::tz::TimeZone::UTC).unwrap().timestamp();
         clock.advance(noon.duration_since(clock.now()));
-        let measures = Generator { campaigns: 3, adsets: 5, ads: 8, days: 12, ..Generator::new(TODAY) };
+        let range = DateRange::ending(TODAY, measures.days.try_into().unwrap());
         let app =
             App { app_id: APP_ID.to_owned(), app_secret: APP_SECRET.to_owned(), redirect_uris: Vec::new() };
         let now = clock.clone();
@@ -109,11 +117,11 @@ impl Fixture {
         let (now, pass) = (clock.clone(), (clock.clone(), waited.clone()));
         let pass = move |length| pass.1.advance(&pass.0, SignedDuration::try_from(length).unwrap());
         let graph = Graph::new(graph, Time::simulated(move || now.now(), pass));
-        let access = Connector::new(cloud.table, graph, cloud.keyring.clone());
+        let access = Connector::new(cloud.table.clone(), graph, cloud.keyring.clone());
         let host = Host {
             clock: clock.clone(),
-            queues: cloud.queues,
-            schedules: cloud.schedules,
+            queues: cloud.queues.clone(),
+            schedules: cloud.schedules.clone(),
             sessions: SessionVerifier::new(Issuer::new(&local.issuer_seed, &local.url).unwrap().config())
                 .unwrap(),
             requests_per_minute: 60_000,
@@ -121,9 +129,11 @@ impl Fixture {
         };
         Self {
             entities: SyncEntities::new(access.clone(), host.clone()),
-            chunks: SyncMetricsChunk::new(access.clone(), host),
+            chunks: SyncMetricsChunk::new(access.clone(), host.clone()),
+            host,
+            cloud,
             account: sim.account().id.parse().unwrap(),
-            weeks: DateRange::ending(TODAY, 12).weeks().collect(),
+            range,
             sim,
             clock,
             access,
@@ -132,7 +142,7 @@ impl Fixture {
     }
 
     /// Syncs in a workspace of its own, and returns the result.
-    async fn sync(&self, workspace: &str, plan: FaultPlan) -> SyncResult {
+    pub(super) async fn sync(&self, workspace: &str, plan: FaultPlan) -> SyncResult {
         let workspace = tenant(workspace).unwrap();
         self.connect(&workspace).await;
         self.sim.set_plan(plan);
@@ -143,7 +153,7 @@ impl Fixture {
         end
     }
 
-    async fn connect(&self, workspace: &Tenant) {
+    pub(super) async fn connect(&self, workspace: &Tenant) {
         let (table, now) = (&self.access.table, self.clock.now());
         let token = self.sim.issue_token("1", &["ads_read", "ads_management"]);
         let connection = "meta-1".parse().unwrap();
@@ -180,24 +190,42 @@ impl Fixture {
         table.upsert_account(workspace, &account, None).await.unwrap();
     }
 
-    async fn sync_connected(&self, workspace: &Tenant) -> SyncResult {
+    /// The messages of a sync, in their order: of the account, and of each week.
+    pub(super) fn jobs(&self, workspace: &Tenant) -> Vec<Job> {
+        let of_account = || (workspace.clone(), self.account.clone());
+        let (of, ad_account) = of_account();
+        let mut jobs = vec![Job::SyncAccount { workspace: of, ad_account, cause: SyncCause::Selected }];
+        jobs.extend(self.range.weeks().map(|week| {
+            let (workspace, ad_account) = of_account();
+            Job::SyncChunk { workspace, ad_account, dataset: Dataset::AD_DAY, week }
+        }));
+        jobs
+    }
+
+    /// Requests the last days, and returns the message of their week.
+    pub(super) async fn plan_last_week(&self, workspace: &Tenant) -> Job {
+        let (week, now) = (IsoWeek::of(TODAY), self.clock.now());
+        let (chunk, days) = ((Dataset::AD_DAY, week), DateRange::ending(TODAY, 3));
+        self.access.table.plan_chunk(workspace, &self.account, chunk, days, now).await.unwrap();
         let (workspace, ad_account) = (workspace.clone(), self.account.clone());
-        let sync_job = Job::SyncAccount {
-            workspace: workspace.clone(),
-            ad_account: ad_account.clone(),
-            cause: SyncCause::Selected,
-        };
-        if let Err(failure) = self.deliver(sync_job).await {
-            return stopped_by(&failure);
+        Job::SyncChunk { workspace, ad_account, dataset: Dataset::AD_DAY, week }
+    }
+
+    /// Delivers a message, and returns what is in the table then.
+    pub(super) async fn deliver_to_end(&self, workspace: &Tenant, job: Job) -> SyncResult {
+        match self.deliver(job).await {
+            Ok(()) => self.result_of(workspace).await,
+            Err(failure) => stopped_by(&failure),
         }
-        for week in &self.weeks {
-            let (workspace, ad_account) = (workspace.clone(), ad_account.clone());
-            let chunk = Job::SyncChunk { workspace, ad_account, dataset: Dataset::AD_DAY, week: *week };
-            if let Err(failure) = self.deliver(chunk).await {
+    }
+
+    pub(super) async fn sync_connected(&self, workspace: &Tenant) -> SyncResult {
+        for job in self.jobs(workspace) {
+            if let Err(failure) = self.deliver(job).await {
                 return stopped_by(&failure);
             }
         }
-        self.result_of(&workspace).await
+        self.result_of(workspace).await
     }
 
     /// Delivers many messages at the same time, and those that must wait when all others are done.
@@ -234,10 +262,11 @@ impl Fixture {
     }
 
     /// Delivers a message until it is done or fails permanently.
-    async fn deliver(&self, job: Job) -> Result<(), Error> {
+    pub(super) async fn deliver(&self, job: Job) -> Result<(), Error> {
         let mut last = Ok(());
         for _ in 0..MAX_DELIVERIES {
             last = self.process(&job).await;
+
             match &last {
                 Err(Error::RateLimited { retry_after: after, .. }) => {
                     self.waited.advance(&self.clock, SignedDuration::try_from(*after).unwrap());
@@ -255,7 +284,7 @@ impl Fixture {
     async fn result_of(&self, workspace: &Tenant) -> SyncResult {
         let table = &self.access.table;
         for chunk in table.chunks(workspace, &self.account).await.unwrap() {
-            if self.weeks.contains(&chunk.week) && chunk.state != ChunkState::Done {
+            if self.range.weeks().any(|week| week == chunk.week) && chunk.state != ChunkState::Done {
                 let reason = chunk.failure.unwrap_or_else(|| format!("{:?}", chunk.state));
                 let connections = table.connections(workspace).await.unwrap();
                 if connections.iter().any(|connection| connection.state == ConnectionState::NeedsReconnect) {
@@ -277,7 +306,7 @@ impl Fixture {
             let objects: Vec<_> = objects.into_iter().map(|stored| (stored.entity, stored.hidden)).collect();
             all += &format!("{objects:?}\n");
         }
-        let (dataset, range) = (Dataset::AD_DAY, DateRange::ending(TODAY, 12));
+        let (dataset, range) = (Dataset::AD_DAY, self.range);
         for level in BlockLevel::ALL {
             let with_detail = level == BlockLevel::Ad;
             let selection = FactSelection {
@@ -365,7 +394,7 @@ async fn random_plans(first: u64) {
 }
 
 /// Returns the text around the first difference, because the dumps are long.
-fn first_difference(end: &SyncResult, undisturbed: &SyncResult) -> String {
+pub(super) fn first_difference(end: &SyncResult, undisturbed: &SyncResult) -> String {
     let (end, undisturbed) = (format!("{end:?}"), format!("{undisturbed:?}"));
     let at = end.chars().zip(undisturbed.chars()).take_while(|(a, b)| a == b).count();
     let around = |text: &str| text.chars().skip(at.saturating_sub(200)).take(400).collect::<String>();
@@ -402,7 +431,7 @@ async fn a_throttle_of_a_minute_costs_one_simulated_minute() {
 /// workspaces with the same ad account, and every message delivered twice.
 #[tokio::test]
 async fn workers_share_the_small_quotas_of_a_new_app_and_never_overrun_them() {
-    let fixture = Fixture::with(Limits::of(Tier::Limited)).await;
+    let fixture = Fixture::with(small(), Limits::of(Tier::Limited)).await;
     let workspaces: Vec<_> = (1..=8).map(|number| tenant(&format!("w{number}")).unwrap()).collect();
     let mut jobs = Vec::new();
     for workspace in workspaces.clone() {
@@ -414,9 +443,9 @@ async fn workers_share_the_small_quotas_of_a_new_app_and_never_overrun_them() {
     fixture.deliver_at_once(jobs).await;
     let mut jobs = Vec::new();
     for workspace in &workspaces {
-        for week in &fixture.weeks {
+        for week in fixture.range.weeks() {
             let (workspace, ad_account) = (workspace.clone(), fixture.account.clone());
-            let chunk = Job::SyncChunk { workspace, ad_account, dataset: Dataset::AD_DAY, week: *week };
+            let chunk = Job::SyncChunk { workspace, ad_account, dataset: Dataset::AD_DAY, week };
             jobs.extend([chunk.clone(), chunk]);
         }
     }
