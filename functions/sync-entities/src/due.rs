@@ -41,7 +41,7 @@ impl SyncEntities {
                 .flat_map(|account| DueJob::ALL.map(|job| (account, job)))
                 .filter(|(account, job)| account.at(*job) <= now)
                 .collect();
-            in_turns(&mut due);
+            order_by_turn(&mut due);
             if let Some((account, job)) = due.first() {
                 latest = latest.max(now.duration_since(account.at(*job)));
             }
@@ -117,14 +117,17 @@ impl SyncEntities {
 
 /// Orders jobs, the longest due first, so that each workspace has its first job before any has its second: none waits
 /// for the next tick because another has thousands.
-fn in_turns(due: &mut [(&DueAccount, DueJob)]) {
+fn order_by_turn(due: &mut Vec<(&DueAccount, DueJob)>) {
     due.sort_by_key(|(account, job)| account.at(*job));
     let mut turns = HashMap::<&Tenant, usize>::new();
-    due.sort_by_cached_key(|(account, _)| {
+    let mut ordered = Vec::with_capacity(due.len());
+    for (account, job) in due.drain(..) {
         let turn = turns.entry(&account.workspace).or_default();
         *turn += 1;
-        *turn
-    });
+        ordered.push((*turn, (account, job)));
+    }
+    ordered.sort_by_key(|(turn, _)| *turn);
+    due.extend(ordered.into_iter().map(|(_, job)| job));
 }
 
 #[cfg(test)]
@@ -146,7 +149,7 @@ mod tests {
             account("other", "act_5", 4),
         ];
         let mut due: Vec<_> = accounts.iter().map(|account| (account, DueJob::Sync)).collect();
-        in_turns(&mut due);
+        order_by_turn(&mut due);
         let order: Vec<&str> = due.iter().map(|(account, _)| account.ad_account.as_str()).collect();
         assert_eq!(order, ["act_1", "act_5", "act_4", "act_2", "act_3"]);
     }

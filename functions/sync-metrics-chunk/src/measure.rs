@@ -1,7 +1,6 @@
 //! A run: reads the days that are due and publishes them.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use connector::AccountClient;
 use domain::Error;
@@ -25,9 +24,6 @@ const MAX_ROWS: u64 = 30_000;
 
 /// Rows of a day at most: they are in memory at once.
 const MAX_DAY_ROWS: u64 = 200_000;
-
-/// How long a run waits for quota in the middle of a day, rather than read the day again.
-const MAX_WAIT: Duration = Duration::from_secs(60);
 
 /// Result of one run over a week.
 pub(crate) enum RunResult {
@@ -89,20 +85,7 @@ impl SyncMetricsChunk {
         let mut days: BTreeMap<Date, Rows> =
             range.days_within(range).map(|day| (day, Rows::new(BlockLevel::Ad))).collect();
         let (mut rows, mut extended_at) = (0, self.host.clock.now());
-        loop {
-            let page = match client.next_rows(&mut report).await {
-                Ok(Some(page)) => page,
-                Ok(None) => break,
-                // What was read of the day is lost when the run ends, and must be read again at the same quota.
-                Err(Error::RateLimited { retry_after, .. })
-                    if retry_after <= MAX_WAIT
-                        && client.has_begun(&report)
-                        && client.wait(retry_after).await =>
-                {
-                    continue;
-                }
-                Err(error) => return Err(error),
-            };
+        while let Some(page) = client.next_rows(&mut report).await? {
             rows += page.len() as u64;
             // Rows that are split may lack what cannot be split.
             let has_all_fields =

@@ -148,7 +148,7 @@ impl<S: MockService> MockService for RecordedService<S> {
             let answer = match &self.recorder.meter {
                 None => self.service.handle(request).await,
                 Some(meter) => {
-                    Meter::ask(self.service_name(), &mut request);
+                    Meter::request_capacity(self.service_name(), &mut request);
                     let answer = self.service.handle(request.clone()).await;
                     let function = CALLER.try_with(|function| *function).unwrap_or("-");
                     meter.count(function, self.service_name(), &request, &answer);

@@ -41,7 +41,7 @@ impl Meter {
     }
 
     /// Lets the table say what a call consumes.
-    pub(crate) fn ask(service: &str, request: &mut MockRequest) {
+    pub(crate) fn request_capacity(service: &str, request: &mut MockRequest) {
         if service == "dynamodb"
             && let Ok(Value::Object(mut body)) = serde_json::from_slice(&request.body)
         {
@@ -71,7 +71,13 @@ impl Meter {
             "dynamodb" => (kind(&operation, &body).unwrap_or_default(), 1),
             _ => (String::new(), 1),
         };
+        // A write whose condition does not hold is charged, but the answer does not say so.
+        let is_refused = answer["__type"].as_str().is_some_and(|kind| {
+            kind.ends_with("ConditionalCheckFailedException")
+                || kind.ends_with("TransactionCanceledException")
+        });
         let consumed = match &answer["ConsumedCapacity"] {
+            Value::Null if is_refused => 1.0,
             Value::Array(of_tables) => of_tables.iter().filter_map(|one| one["CapacityUnits"].as_f64()).sum(),
             one => one["CapacityUnits"].as_f64().unwrap_or_default(),
         };

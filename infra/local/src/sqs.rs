@@ -18,6 +18,12 @@ const ARN: &str = "arn:aws:sqs:us-east-1:123456789012:";
 /// The time for which a received message is hidden unless its queue says otherwise.
 const DEFAULT_VISIBILITY: Duration = Duration::from_secs(30);
 
+/// Messages of a call at most.
+const MAX_BATCH: usize = 10;
+
+/// The longest delay of a message.
+const MAX_DELAY_SECONDS: u64 = 900;
+
 /// The queues of the embedded cloud, with the operations that functions and the runner use.
 pub struct Sqs {
     queues: Mutex<HashMap<String, MessageQueue>>,
@@ -51,8 +57,8 @@ struct Message {
     visible_at: Instant,
     /// How often it was received.
     receives: u32,
-    /// What deletes it: the handle of its last receive.
-    receipt: Option<String>,
+    /// What deletes it: the handles of its receives.
+    receipts: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -98,6 +104,7 @@ impl Sqs {
             }
             "SendMessageBatch" => {
                 let entries = Vec::<SendBody>::deserialize(&body["Entries"])?;
+                require((1..=MAX_BATCH).contains(&entries.len()), "one to ten entries")?;
                 let queue = queue(&mut queues, name_of(body))?;
                 let send = |entry: SendBody| {
                     let of_entry = entry.id.clone();
@@ -164,6 +171,7 @@ fn attributes(name: &str, queue: &MessageQueue, now: Instant) -> Value {
 
 fn receive(queues: &mut Queues<'_>, body: &Value, now: Instant) -> Result<Value, Refusal> {
     let max = body["MaxNumberOfMessages"].as_u64().unwrap_or(1);
+    require((1..=MAX_BATCH as u64).contains(&max), "one to ten messages")?;
     let source = queue(queues, name_of(body))?;
     let mut received = Vec::new();
     let mut dead = Vec::new();
@@ -180,7 +188,7 @@ fn receive(queues: &mut Queues<'_>, body: &Value, now: Instant) -> Result<Value,
     let target =
         source.redrive.as_ref().and_then(|redrive| redrive.dead_letter_target_arn.rsplit(':').next());
     if let Some(target) = target.map(str::to_owned).and_then(|target| queues.get_mut(&target)) {
-        let waiting = |message| Message { receives: 0, receipt: None, visible_at: now, ..message };
+        let waiting = |message| Message { receives: 0, receipts: Vec::new(), visible_at: now, ..message };
         target.messages.extend(dead.into_iter().map(waiting));
     }
     Ok(json!({"Messages": received}))
@@ -188,6 +196,8 @@ fn receive(queues: &mut Queues<'_>, body: &Value, now: Instant) -> Result<Value,
 
 impl MessageQueue {
     fn send(&mut self, message: SendBody, now: Instant) -> Result<String, Refusal> {
+        require(message.delay_seconds <= MAX_DELAY_SECONDS, "a delay of 15 minutes at most")?;
+        require(!message.message_body.is_empty(), "a body")?;
         let id = new_id()?;
         self.messages.push(Message {
             id: id.clone(),
@@ -196,13 +206,13 @@ impl MessageQueue {
             group: message.message_group_id,
             visible_at: now + Duration::from_secs(message.delay_seconds),
             receives: 0,
-            receipt: None,
+            receipts: Vec::new(),
         });
         Ok(id)
     }
 
     fn delete(&mut self, receipt: Option<&str>) {
-        self.messages.retain(|message| receipt.is_none() || message.receipt.as_deref() != receipt);
+        self.messages.retain(|message| !message.receipts.iter().any(|known| Some(&**known) == receipt));
         if self.messages.is_empty() {
             self.served.clear();
         }
@@ -228,7 +238,7 @@ impl MessageQueue {
         let receipt = new_id()?;
         message.receives += 1;
         message.visible_at = now + self.visibility.unwrap_or(DEFAULT_VISIBILITY);
-        message.receipt = Some(receipt.clone());
+        message.receipts.push(receipt.clone());
         let received = json!({
             "MessageId": message.id, "Body": message.body, "ReceiptHandle": receipt,
             "Attributes": {"ApproximateReceiveCount": message.receives.to_string()},
@@ -247,8 +257,14 @@ impl Message {
     }
 
     fn is_in_flight(&self, now: Instant) -> bool {
-        self.receipt.is_some() && self.visible_at > now
+        !self.receipts.is_empty() && self.visible_at > now
     }
+}
+
+/// Refuses what AWS refuses.
+fn require(holds: bool, what: &str) -> Result<(), Refusal> {
+    let refusal = || Refusal("InvalidParameterValue", format!("The request must have {what}."));
+    holds.then_some(()).ok_or_else(refusal)
 }
 
 fn new_id() -> Result<String, Refusal> {

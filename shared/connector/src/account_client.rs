@@ -1,7 +1,5 @@
 //! An opened ad account: one set of verbs for every platform.
 
-use std::time::Duration;
-
 use domain::Error;
 use domain::activity::Activity;
 use domain::dataset::Dataset;
@@ -168,20 +166,6 @@ impl AccountClient {
     pub async fn next_rows(&self, rows: &mut ReportRows) -> Result<Option<Vec<InsightsRow>>, Error> {
         match (&self.platform, &mut rows.0) {
             (PlatformClient::Meta(meta), PlatformRows::Meta(rows)) => meta.next_rows(rows).await,
-        }
-    }
-
-    /// Returns whether any row of a report was read.
-    pub fn has_begun(&self, rows: &ReportRows) -> bool {
-        match &rows.0 {
-            PlatformRows::Meta(rows) => rows.has_begun(),
-        }
-    }
-
-    /// Waits, unless that would exceed the invocation. Returns whether it waited.
-    pub async fn wait(&self, length: Duration) -> bool {
-        match &self.platform {
-            PlatformClient::Meta(meta) => meta.wait(length).await,
         }
     }
 

@@ -3,7 +3,6 @@
 mod quota;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use domain::Error;
 use domain::activity::Activity;
@@ -92,10 +91,6 @@ impl MetaPages {
 }
 
 impl MetaRows {
-    pub(crate) fn has_begun(&self) -> bool {
-        self.reader.has_begun()
-    }
-
     pub(crate) fn measured_at(&self, now: Timestamp) -> Timestamp {
         self.reader
             .pending_reports()
@@ -238,10 +233,6 @@ impl MetaClient {
         let (shape, reports) = self.quotas.load(dataset, self.now()).await?;
         let reader = self.caller.insights(&self.account, range, shape).with_breakdowns(dataset.breakdowns);
         Ok(MetaRows { dataset, range, reader: reader.resume(reports) })
-    }
-
-    pub(crate) async fn wait(&self, length: Duration) -> bool {
-        self.caller.pause(length).await
     }
 
     /// Counts people, period by period.

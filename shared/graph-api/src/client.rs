@@ -309,7 +309,7 @@ impl UserClient {
     }
 
     /// Waits, unless that would exceed the deadline. Returns whether it waited.
-    pub async fn pause(&self, length: Duration) -> bool {
+    pub(crate) async fn pause(&self, length: Duration) -> bool {
         let fits = self.time_left().is_none_or(|left| length < left);
         if fits {
             self.graph.0.time.pause(length).await;
@@ -317,13 +317,14 @@ impl UserClient {
         fits
     }
 
-    fn time_left(&self) -> Option<Duration> {
+    pub(crate) fn time_left(&self) -> Option<Duration> {
         let left = self.deadline?.duration_since(self.graph.now());
         Some(left.max(SignedDuration::ZERO).unsigned_abs())
     }
 
     /// Sends a call once.
     pub(crate) async fn send(&self, call: &Call<'_>) -> Result<Bytes, GraphError> {
+        self.renew_lease().await;
         self.graph.check_not_blocked()?;
         let left = self.time_left();
         if left.is_some_and(|left| left.is_zero()) {
@@ -334,7 +335,6 @@ impl UserClient {
                 details,
             });
         }
-        self.renew_lease().await;
         let charge = self.charge(call.effect.points())?;
         let (usage, result) = match self.exchange(call).await {
             Ok(response) => response.check(call.kind()),

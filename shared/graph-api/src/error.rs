@@ -270,7 +270,7 @@ impl GraphError {
         let error = error.without_url();
         let details = Details::of(describe(&error));
         if kind.case == UseCase::AdsInsights && error.is_timeout() {
-            // Meta computes until the client gives up: the same query would take as long again.
+            // Meta computes until the client gives up: as a rule the same query would take as long again.
             return Self::RequestTooLarge(Details { subcode: Some(TIMED_OUT_SUBCODE), ..details });
         }
         // A refused connection has sent nothing.

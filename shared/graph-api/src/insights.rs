@@ -6,7 +6,6 @@
 
 mod account_days;
 mod conversions;
-mod halves;
 mod optional_field;
 mod reach;
 mod reader;

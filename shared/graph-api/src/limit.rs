@@ -52,6 +52,13 @@ pub struct LeaseGrant {
     pub until: Timestamp,
 }
 
+impl LeaseGrant {
+    /// Returns whether a call that begins now may outlive the lease.
+    pub(crate) fn ends_soon(&self, now: Timestamp) -> bool {
+        self.until.duration_since(now).as_secs() < 60
+    }
+}
+
 /// The consumption of a lease by a process.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct QuotaConsumption {

@@ -12,12 +12,12 @@ use crate::limit::{LeaseGrant, QuotaConsumption};
 use crate::usage::Usage;
 
 /// The current lease of the clones of a [`UserClient`](crate::UserClient). Before [`QuotaLease::put`] it covers no call.
+///
+/// Calls that use it are made one after another, or together in a batch: a renewal counts what is in flight as spent.
 #[derive(Default)]
 pub struct QuotaLease {
     state: Mutex<LeaseState>,
     renewal: Option<Renewal>,
-    /// Held during a renewal, so that of calls at the same time one renews.
-    renewing: futures_util::lock::Mutex<()>,
 }
 
 /// Settles what was spent of a lease, and takes a new one or returns the time before which none is available.
@@ -44,6 +44,14 @@ struct LeaseState {
     reported_points: u32,
 }
 
+impl LeaseState {
+    /// Returns whether enough is left for one more call with all its retries, and Meta has not made a call wait.
+    fn covers_call(&self) -> bool {
+        let points = self.lease.as_ref().map_or(0, |lease| lease.points);
+        self.spent.points + MAX_CALL_POINTS <= points && self.spent.throttled.is_empty()
+    }
+}
+
 /// The points of a write with all its retries.
 const MAX_CALL_POINTS: u32 = 4 * crate::limit::WRITE_POINTS;
 
@@ -63,19 +71,21 @@ impl QuotaLease {
         renewed
     }
 
-    /// Renews a lease of which too little is left for one more call with all its retries. One of which nothing was spent
-    /// stays: another would be no larger.
+    /// Renews a lease of which too little is left for one more call with all its retries, or that ends soon. One of which
+    /// nothing was spent is not larger when it is renewed.
     pub(crate) async fn renew(&self, now: Timestamp) {
         let Some(renewal) = &self.renewal else { return };
-        let _renewing = self.renewing.lock().await;
-        let is_worth_it = {
+        let is_due = {
             let state = self.state();
             match &state.lease {
-                Some(lease) => lease.until <= now || state.spent != QuotaConsumption::default(),
+                Some(lease) => {
+                    let is_spent = state.spent != QuotaConsumption::default();
+                    lease.ends_soon(now) || (is_spent && !state.covers_call())
+                }
                 None => state.unavailable_until.is_none_or(|until| until <= now),
             }
         };
-        if is_worth_it && !self.covers_call(now) {
+        if is_due {
             self.put(renewal(self.take()).await);
         }
     }
@@ -97,9 +107,7 @@ impl QuotaLease {
     /// Returns whether the lease covers one more call with all its retries. If not, it should be exchanged.
     pub fn covers_call(&self, now: Timestamp) -> bool {
         let state = self.state();
-        let Some(lease) = &state.lease else { return false };
-        let ends_soon = lease.until.duration_since(now).as_secs() < 60;
-        state.spent.points + MAX_CALL_POINTS <= lease.points && !ends_soon && state.spent.throttled.is_empty()
+        state.lease.as_ref().is_some_and(|lease| !lease.ends_soon(now)) && state.covers_call()
     }
 
     /// Charges a call, or returns when to ask again because the lease has too few points or has ended.

@@ -20,7 +20,7 @@ const STORY: &str = "--test=journeys";
 const LIB: &str = "--lib";
 
 #[rustfmt::skip]
-pub(super) const PLANTED: [Planted; 30] = [
+pub(super) const PLANTED: [Planted; 31] = [
     // Facts.
     Planted {
         name: "a segment is put whatever its fence",
@@ -79,7 +79,7 @@ pub(super) const PLANTED: [Planted; 30] = [
         tests: (LIB, "rows::"),
     },
     Planted {
-        name: "campaigns are summed without their last ad",
+        name: "campaigns are summed without one ad",
         file: "shared/facts/src/rows.rs",
         find: "        for row in &self.rows {\n            let Some(campaign) = row.path.first() else { continue };",
         with: "        for row in self.rows.iter().skip(usize::from(on!())) {\n            let Some(campaign) = row.path.first() else { continue };",
@@ -109,10 +109,10 @@ pub(super) const PLANTED: [Planted; 30] = [
         tests: (STORY, "backfill::a_throttled_chunk"),
     },
     Planted {
-        name: "a queue serves its oldest message, whoever sent thousands",
-        file: "infra/local/src/sqs.rs",
-        find: "let turn = |group: &str| (in_flight.get(group).copied(), self.served.get(group).copied());",
-        with: "let turn = |group: &str| (in_flight.get(group).copied().filter(|_| !on!()), self.served.get(group).copied().filter(|_| !on!()));",
+        name: "messages do not say whose they are",
+        file: "shared/runtime/src/queue.rs",
+        find: "                    .message_group_id(job.message_group_id())",
+        with: "                    .message_group_id(if on!() { \"all\" } else { job.message_group_id() })",
         tests: (STORY, "queues::"),
     },
     Planted {
@@ -218,11 +218,18 @@ pub(super) const PLANTED: [Planted; 30] = [
         tests: (STORY, "sessions::"),
     },
     Planted {
-        name: "a login works in every browser",
+        name: "a login is completed as often as it is sent",
         file: "shared/store/src/login.rs",
-        find: r#"expression: "browser_hash = :browser","#,
-        with: r#"expression: if on!() { "attribute_exists(pk) OR browser_hash = :browser" } else { "browser_hash = :browser" },"#,
+        find: "        let delete = self.delete_action_if(&key::oauth_state(state_hash), same_browser)?;",
+        with: "        let delete = self.delete_action_if(&key::oauth_state(state_hash), same_browser)?;\n        if on!() { return Ok(true); }",
         tests: (STORY, "connect::"),
+    },
+    Planted {
+        name: "a lease is not renewed within a read",
+        file: "shared/graph-api/src/quota_lease.rs",
+        find: "        if is_due {\n",
+        with: "        if is_due && !on!() {\n",
+        tests: ("--test=graph_api", "limits::"),
     },
     // Secrets.
     Planted {

@@ -7,13 +7,12 @@ use domain::dataset::Breakdown;
 use domain::date::DateRange;
 use domain::entity::Level;
 use domain::gap::Gap;
-use domain::id::AdAccountId;
-use domain::metrics::InsightsRow;
+use domain::id::{AdAccountId, EntityId};
+use domain::metrics::{DayFacts, InsightsRow, Measures};
 use jiff::civil::Date;
 use rust_decimal::Decimal;
 use serde::Deserialize;
 
-use super::halves::{Halves, RowKey, row_key};
 use super::optional_field::OptionalField;
 use super::row::{GraphRow, Number};
 use super::sub_query::{
@@ -24,6 +23,13 @@ use crate::client::UserClient;
 use crate::error::{Details, GraphError, TIMED_OUT_SUBCODE};
 use crate::error_code::ThrottleScope;
 use crate::page::Pages;
+
+/// What no two rows have in common.
+type RowKey = (EntityId, Date, BTreeMap<Breakdown, String>);
+
+fn row_key(row: &InsightsRow) -> RowKey {
+    (row.ad.clone(), row.facts.day, row.breakdowns.clone())
+}
 
 /// Impressions and spend.
 type Total = (Decimal, Decimal);
@@ -42,10 +48,12 @@ struct AccountTotals {
 struct ActiveQuery {
     sub_query: SubQuery,
     pages: Pages<GraphRow>,
-    /// How many more times an unreadable result of a report is requested, or a page that did not come in time.
+    /// How many more times an unreadable result of a report is requested.
     retries_left: u32,
     /// The number of times that the report was started.
     starts: u32,
+    /// Whether a page did not come in time.
+    was_late: bool,
 }
 
 /// The number of requests for a result that is not readable yet, after which the report is started again.
@@ -63,8 +71,6 @@ pub struct InsightsReader {
     breakdowns: &'static [Breakdown],
     sub_queries: VecDeque<SubQuery>,
     current: Option<ActiveQuery>,
-    /// What was read of a sub-query in halves before Meta made it wait.
-    halves: Option<Halves>,
     returned: HashSet<RowKey>,
     /// The totals per day that campaigns read one by one must still add up to.
     missing: BTreeMap<Date, Total>,
@@ -83,7 +89,6 @@ impl InsightsReader {
             breakdowns: &[],
             sub_queries: split_by_days(&whole, shape.days).into(),
             current: None,
-            halves: None,
             returned: HashSet::new(),
             missing: BTreeMap::new(),
             runs: Vec::new(),
@@ -122,11 +127,6 @@ impl InsightsReader {
         &self.runs
     }
 
-    /// Returns whether any row was read.
-    pub fn has_begun(&self) -> bool {
-        self.current.is_some() || self.halves.is_some() || !self.returned.is_empty()
-    }
-
     /// Returns the query shape in use, which may have become smaller.
     pub fn query_shape(&self) -> QueryShape {
         self.shape
@@ -153,13 +153,8 @@ impl InsightsReader {
                     return Ok(Some(rows));
                 }
                 Ok(None) => self.forget_run(active.sub_query.range),
-                // The pages before it came, so it is not the size.
-                Err(GraphError::RequestTooLarge(details))
-                    if has_timed_out(&details)
-                        && active.pages.cursor().is_some()
-                        && active.retries_left > 0 =>
-                {
-                    active.retries_left -= 1;
+                Err(GraphError::RequestTooLarge(details)) if self.may_ask_again(&active, &details) => {
+                    active.was_late = true;
                     self.current = Some(active);
                 }
                 Err(GraphError::RequestTooLarge(details)) => {
@@ -181,6 +176,14 @@ impl InsightsReader {
         }
     }
 
+    /// Returns whether a page that did not come in time is worth another try: the pages before it came, so it need not be
+    /// the size. Once for a query, and only while there is time for that, and for a report afterwards.
+    fn may_ask_again(&self, active: &ActiveQuery, details: &Details) -> bool {
+        let needed = 3 * self.caller.graph().config().timeout;
+        let has_time = self.caller.time_left().is_none_or(|left| left > needed);
+        has_timed_out(details) && active.pages.cursor().is_some() && !active.was_late && has_time
+    }
+
     /// Starts reading a sub-query in the current query shape. After an error the sub-query is queued again.
     async fn begin(&mut self, sub_query: SubQuery) -> Result<Option<Vec<InsightsRow>>, GraphError> {
         let begun = if self.shape.split_fields {
@@ -194,7 +197,10 @@ impl InsightsReader {
             Ok(rows) => Ok(rows),
             Err(GraphError::RequestTooLarge(details)) => {
                 let pages = self.pages(&sub_query, &self.fields(&[COUNT_FIELDS, ACTION_FIELDS]));
-                self.split(ActiveQuery { sub_query, pages, retries_left: 0, starts: 0 }, details)?;
+                self.split(
+                    ActiveQuery { sub_query, pages, retries_left: 0, starts: 0, was_late: false },
+                    details,
+                )?;
                 Ok(None)
             }
             Err(GraphError::InvalidInput(details)) if self.leave_out_field(&details) => {
@@ -281,6 +287,7 @@ impl InsightsReader {
             pages,
             retries_left: MAX_RESULT_RETRIES,
             starts,
+            was_late: false,
         });
         Ok(())
     }
@@ -418,23 +425,30 @@ impl InsightsReader {
             .collect())
     }
 
-    /// Reads counts, then actions. Goes on where an earlier attempt had to wait.
+    /// Reads counts, then actions, and merges them row by row.
     async fn read_in_halves(&mut self, sub_query: &SubQuery) -> Result<Vec<InsightsRow>, GraphError> {
-        let begun = self.halves.take().filter(|halves| halves.sub_query == *sub_query);
-        let mut halves = begun.unwrap_or_else(|| {
-            let [counts, actions] =
-                [COUNT_FIELDS, ACTION_FIELDS].map(|fields| self.pages(sub_query, &self.fields(&[fields])));
-            Halves::new(sub_query.clone(), counts, actions)
-        });
-        if let Err(error) = halves.read().await {
-            if matches!(error, GraphError::RateLimited { .. } | GraphError::Transient(_)) {
-                self.halves = Some(halves);
-            }
-            return Err(error);
+        let mut rows: BTreeMap<RowKey, InsightsRow> = BTreeMap::new();
+        let (counts, odd_counts) =
+            self.pages(sub_query, &self.fields(&[COUNT_FIELDS])).all_with_gaps().await?;
+        let (actions, odd_actions) =
+            self.pages(sub_query, &self.fields(&[ACTION_FIELDS])).all_with_gaps().await?;
+        let odd: HashSet<_> =
+            odd_counts.iter().chain(&odd_actions).map(|gap| (gap.id.clone(), gap.day.clone())).collect();
+        self.gaps.extend(odd_counts.into_iter().chain(odd_actions));
+        for GraphRow(row) in counts {
+            rows.insert(row_key(&row), row);
         }
-        let (rows, odd) = halves.finish();
-        self.gaps.extend(odd);
-        Ok(self.deduplicate(sub_query, rows))
+        for GraphRow(row) in actions {
+            // An action without an impression on that day has a row of its own.
+            let known = rows.entry(row_key(&row)).or_insert_with(|| InsightsRow {
+                facts: DayFacts { measures: Measures::default(), ..row.facts.clone() },
+                ..row.clone()
+            });
+            known.facts.measures += &row.facts.measures;
+        }
+        // Half of a row is a wrong row.
+        rows.retain(|(ad, day, _), _| !odd.contains(&(Some(ad.to_string()), Some(day.to_string()))));
+        Ok(self.deduplicate(sub_query, rows.into_values().collect()))
     }
 }
 

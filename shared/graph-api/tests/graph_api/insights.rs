@@ -11,7 +11,7 @@ use domain::totals::DayTotals;
 use graph_api::insights::PURCHASE_KEYS;
 use graph_api::insights::{InsightsReader, QueryShape, ReportRun};
 use graph_api::{GraphError, UserClient};
-use graph_sim::{Fault, FaultKind, InsightsLimits, ReportError, ReportOutcome, ReportSettings, ThrottleKind};
+use graph_sim::{Fault, FaultKind, InsightsLimits, ReportError, ReportOutcome, ReportSettings};
 use jiff::civil::date;
 use jiff::{SignedDuration, ToSpan};
 use rust_decimal::Decimal;
@@ -130,20 +130,6 @@ async fn what_is_too_large_for_a_report_is_read_in_two_halves() {
     assert!(shape.split_fields, "{shape:?}");
 }
 
-#[tokio::test]
-async fn halves_that_must_wait_go_on_where_they_stopped() {
-    let meta = account(InsightsLimits::default(), ReportSettings::default()).await;
-    let shape = QueryShape { split_fields: true, rows: 20, ..QueryShape::default() };
-    let (rows, _, calls) = read(&meta, shape).await;
-    for skip in [0, 1, 4, u32::try_from(calls).unwrap() - 2] {
-        let kind = FaultKind::Throttle { limit: ThrottleKind::Insights, minutes: 1 };
-        let path_contains = "insights".to_owned();
-        meta.sim.fail_next(Fault { method: Some("GET".to_owned()), path_contains, times: 1, skip, kind });
-        let (again, _, with_wait) = read(&meta, shape).await;
-        assert_eq!((again == rows, with_wait), (true, calls + 1), "after {skip} calls");
-    }
-}
-
 /// A page that comes too late after others came is no reason to ask for less.
 #[tokio::test]
 async fn a_page_that_is_late_in_the_middle_is_asked_for_again() {
@@ -152,10 +138,10 @@ async fn a_page_that_is_late_in_the_middle_is_asked_for_again() {
     let (rows, _, calls) = read(&meta, shape).await;
     let kind = FaultKind::Error { status: 400, code: 2, subcode: Some(1_504_018), headers: Vec::new() };
     let path_contains = "insights".to_owned();
-    meta.sim.fail_next(Fault { method: Some("GET".to_owned()), path_contains, times: 2, skip: 3, kind });
+    meta.sim.fail_next(Fault { method: Some("GET".to_owned()), path_contains, times: 1, skip: 3, kind });
     let (again, shape, with_late) = read(&meta, shape).await;
     assert!(again == rows && !shape.as_report, "{shape:?}");
-    assert_eq!(with_late, calls + 2);
+    assert_eq!(with_late, calls + 1);
 }
 
 /// People are counted for each object and period, also where Meta wants a report for it.

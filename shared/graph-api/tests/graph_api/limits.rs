@@ -3,13 +3,16 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use domain::entity::Changes;
-use domain::entity::Level;
+use domain::date::DateRange;
+use domain::entity::{Changes, Level};
 use domain::id::EntityId;
+use graph_api::insights::QueryShape;
 use graph_api::limit::{AccountLimits, DEFAULT_LEASE_POINTS, QuotaShare, WRITE_POINTS};
+use graph_api::quota_lease::Renewal;
 use graph_api::usage::UseCase;
 use graph_api::{GraphError, QuotaLease, UserClient};
 use graph_sim::{Fault, FaultKind, Limits, ThrottleKind, Tier};
+use jiff::civil::date;
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -213,4 +216,30 @@ async fn a_throttle_of_a_minute_costs_a_minute() {
     }
     // The app's own header states no time.
     assert_eq!(waited(ThrottleKind::App, 1).await, Duration::from_secs(300));
+}
+
+/// A query that is read in halves is one call of the reader, whatever its pages.
+#[tokio::test]
+async fn a_query_of_more_calls_than_a_lease_has_points_is_read_in_one_go() {
+    let meta = Meta::start().await;
+    let limits: Shared = Arc::default();
+    let (leases, graph) = (Arc::clone(&limits), meta.graph.clone());
+    let renewal: Renewal = Box::new(move |spent| {
+        let (mut limits, now) = (leases.lock().unwrap(), graph.now());
+        if let Some((lease, spent)) = spent {
+            limits.settle(&lease, &spent, now);
+        }
+        let (case, share) = (UseCase::AdsInsights, QuotaShare::Background);
+        Box::pin(std::future::ready(limits.lease(case, share, WRITE_POINTS, DEFAULT_LEASE_POINTS, now)))
+    });
+    let first = renewal(None).await.unwrap();
+    let quota_lease = Arc::new(QuotaLease::renewed_by(first, renewal));
+    let caller = meta.caller().with_quota_lease(Arc::clone(&quota_lease));
+    let shape = QueryShape { split_fields: true, rows: 5, ..QueryShape::default() };
+    let range = DateRange { since: date(2026, 11, 8), until: date(2026, 11, 19) };
+    let before = meta.sim.calls();
+    let rows = caller.insights(&meta.account(), range, shape).next().await.unwrap().unwrap();
+    let calls = meta.sim.calls() - before;
+    assert!(calls > u64::from(DEFAULT_LEASE_POINTS), "{calls} calls");
+    assert_eq!(rows.len(), meta.sim.insights_rows(range.since, range.until).len());
 }

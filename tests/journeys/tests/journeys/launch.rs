@@ -1,5 +1,6 @@
 //! A campaign is launched, scheduled, changed and deleted.
 
+use domain::job::Job;
 use graph_sim::{Fault, FaultKind};
 use http::Method;
 use jiff::SignedDuration;
@@ -166,6 +167,31 @@ async fn a_lost_response_creates_no_second_object() {
 }
 
 #[tokio::test]
+async fn an_object_that_cannot_be_looked_for_at_once_is_found_by_the_next_attempt() {
+    let scenario = Scenario::synced().await.unwrap();
+    let sim = scenario.sim().unwrap();
+    let fault = |method: &str, times, kind| Fault {
+        method: Some(method.to_owned()),
+        path_contains: "/adsets".to_owned(),
+        times,
+        skip: 0,
+        kind,
+    };
+    // The response is lost, and so is every answer to where the ad set is.
+    sim.fail_next(fault("POST", 1, FaultKind::LostResponse));
+    sim.fail_next(fault("GET", 4, FaultKind::Html));
+    let document = scenario.launch_document().unwrap();
+    let unknown = scenario.launch("spring-found", &document).await.unwrap();
+    assert!(unknown.status.is_server_error(), "{} {}", unknown.status, unknown.text);
+    let launched = scenario.launch("spring-found", &document).await.unwrap();
+    assert_eq!(launched.status, 201, "{}", launched.text);
+    for level in ["campaigns", "adsets", "ads"] {
+        assert_eq!(count_by_name(&scenario, level, "Winter sale").await, 1, "{level}");
+    }
+    scenario.finish().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_retryable_refusal_keeps_what_exists_for_the_next_attempt() {
     let scenario = Scenario::synced().await.unwrap();
     let throttled =
@@ -307,8 +333,14 @@ async fn a_schedule_can_be_moved_and_withdrawn() {
     let campaign = id(&launched, "campaign_id");
     let path = format!("campaigns/{campaign}/schedule");
     schedule(&scenario, campaign, json!({"activate_at": "2026-11-20T15:00:00"})).await;
+    let timers = scenario.system.cloud.timers.all();
+    let of_campaign = |timer: &&local::timers::Timer| timer.input.contains(campaign);
+    let replaced: Job = serde_json::from_str(&timers.values().find(of_campaign).unwrap().input).unwrap();
     schedule(&scenario, campaign, json!({"activate_at": "2026-11-20T18:00:00"})).await;
     advance(&scenario, 4).await;
+    // It may have fired in the moment in which it was replaced.
+    scenario.system.cloud.queues.send(&[replaced]).await.unwrap();
+    scenario.system.runner.settle().await.unwrap();
     let status = |scenario: &Scenario| scenario.sim().unwrap().campaign(campaign).unwrap()["status"].clone();
     assert_eq!(status(&scenario), "PAUSED", "the first time was replaced");
     assert_eq!(scenario.call_as_owner(Method::DELETE, &path, None).await.unwrap().status, 204);

@@ -27,7 +27,7 @@ use crate::faults::{Fixture, first_difference};
 
 /// A process that dies at a call: no later one is made.
 #[derive(Debug, Clone, Copy)]
-struct Death {
+struct Crash {
     at: i64,
     /// Whether the call has its effect, of which the process does not learn.
     with_effect: bool,
@@ -37,7 +37,7 @@ struct Death {
 #[derive(Debug, Clone)]
 struct DyingProcess {
     calls: Arc<AtomicI64>,
-    death: Death,
+    crash: Crash,
 }
 
 impl Intercept for DyingProcess {
@@ -52,7 +52,7 @@ impl Intercept for DyingProcess {
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let call = self.calls.fetch_add(1, Ordering::SeqCst) + 1;
-        let Death { at, with_effect } = self.death;
+        let Crash { at, with_effect } = self.crash;
         if call > at || (call == at && !with_effect) { Err("the process died".into()) } else { Ok(()) }
     }
 
@@ -62,14 +62,14 @@ impl Intercept for DyingProcess {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let is_dead = self.calls.load(Ordering::SeqCst) >= self.death.at;
+        let is_dead = self.calls.load(Ordering::SeqCst) >= self.crash.at;
         if is_dead { Err("the process died".into()) } else { Ok(()) }
     }
 }
 
 /// Processes messages one after another in a process that dies. Returns whether it lived.
-async fn process(fixture: &Fixture, death: Death, jobs: &[Job]) -> bool {
-    let dying = DyingProcess { calls: Arc::default(), death };
+async fn process(fixture: &Fixture, crash: Crash, jobs: &[Job]) -> bool {
+    let dying = DyingProcess { calls: Arc::default(), crash };
     let cloud = &fixture.cloud;
     let dynamodb = cloud.dynamodb.config().to_builder().interceptor(dying.clone()).build();
     let table = Table::new(aws_sdk_dynamodb::Client::from_conf(dynamodb), TABLE);
@@ -93,7 +93,7 @@ async fn process(fixture: &Fixture, death: Death, jobs: &[Job]) -> bool {
     }
     // What a dead process held becomes free.
     fixture.clock.advance(SignedDuration::from_mins(16));
-    dying.calls.load(Ordering::SeqCst) < death.at
+    dying.calls.load(Ordering::SeqCst) < crash.at
 }
 
 async fn connected(fixture: &Fixture, name: &str) -> Tenant {
@@ -115,10 +115,10 @@ async fn a_sync_that_dies_at_any_call_is_completed_by_the_next() {
     for with_effect in [false, true] {
         for at in (1..).step_by(stride(5)) {
             let workspace = connected(&fixture, &format!("at-{at}-{with_effect}")).await;
-            let death = Death { at, with_effect };
-            let lived = process(&fixture, death, &fixture.jobs(&workspace)).await;
+            let crash = Crash { at, with_effect };
+            let lived = process(&fixture, crash, &fixture.jobs(&workspace)).await;
             let end = fixture.sync_connected(&workspace).await;
-            assert!(end == undisturbed, "{death:?}: {}", first_difference(&end, &undisturbed));
+            assert!(end == undisturbed, "{crash:?}: {}", first_difference(&end, &undisturbed));
             if lived {
                 break;
             }
@@ -140,8 +140,8 @@ async fn a_chunk_that_dies_and_dies_again_while_it_is_repeated_is_completed() {
         let mut first_lived = false;
         for second in (1..).step_by(stride) {
             let workspace = connected(&fixture, &format!("at-{first}-{second}")).await;
-            let one = Death { at: first, with_effect: second % 2 == 0 };
-            let other = Death { at: second, with_effect: first % 2 == 0 };
+            let one = Crash { at: first, with_effect: second % 2 == 0 };
+            let other = Crash { at: second, with_effect: first % 2 == 0 };
             let jobs = [fixture.plan_last_week(&workspace).await];
             first_lived = process(&fixture, one, &jobs).await;
             let lived = process(&fixture, other, &jobs).await;
