@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use connector::{AccountClient, Purpose};
+use domain::entity::Level;
 use domain::id::{AdAccountId, EntityId, LaunchId};
 use domain::job::Job;
 use domain::launch::{Created, Launch, LaunchState, Step};
@@ -376,37 +377,54 @@ impl ManageCampaign {
         while stored.launch.state == LaunchState::Running {
             // Also after the last step, whose answer may be the first that tells.
             if let Err(error) = self.connector.check_launch().await {
-                if error.is_retryable() {
-                    return Err(error);
-                }
-                stored.launch.state = LaunchState::RollingBack;
-                stored.launch.failure = Some(error.public_detail());
-                stored.audit_reason = Some(error.audit_detail());
-                self.save(client, stored).await?;
+                self.give_up(client, stored, None, error).await?;
                 break;
             }
             let Some(step) = stored.launch.next_step() else {
-                for created in &stored.launch.created {
-                    client.refresh(created.step.level(), &created.id).await?;
+                match self.name_all(client, &stored.launch).await {
+                    Ok(()) => self.finish(&client.workspace, stored, LaunchState::Committed).await?,
+                    Err((level, error)) => self.give_up(client, stored, Some(level), error).await?,
                 }
-                self.finish(&client.workspace, stored, LaunchState::Committed).await?;
                 break;
             };
             match self.run_step(client, stored, step).await {
                 Ok(id) => self.record_created(client, stored, step, id).await?,
-                Err(error) if error.is_retryable() => return Err(error),
-                Err(error) => {
-                    stored.launch.state = LaunchState::RollingBack;
-                    stored.launch.failure = Some(format!("{}: {}", step.level(), error.public_detail()));
-                    stored.audit_reason = Some(format!("{}: {}", step.level(), error.audit_detail()));
-                    self.save(client, stored).await?;
-                }
+                Err(error) => self.give_up(client, stored, Some(step.level()), error).await?,
             }
         }
         if stored.launch.state == LaunchState::RollingBack {
             self.undo(client, stored).await?;
         }
         Ok(())
+    }
+
+    /// Takes the marks off the names, and stores the entities as they are then.
+    async fn name_all(&self, client: &AccountClient, launch: &Launch) -> Result<(), (Level, Error)> {
+        for created in &launch.created {
+            let level = created.step.level();
+            let named = client.name_created(launch, created).await;
+            named.map_err(|error| (level, error))?;
+            client.refresh(level, &created.id).await.map_err(|error| (level, error))?;
+        }
+        Ok(())
+    }
+
+    /// Begins to roll back after an error that another attempt cannot change. Returns any other error.
+    async fn give_up(
+        &self,
+        client: &AccountClient,
+        stored: &mut StoredLaunch,
+        level: Option<Level>,
+        error: Error,
+    ) -> Result<(), Error> {
+        if error.is_retryable() {
+            return Err(error);
+        }
+        let at = level.map(|level| format!("{level}: ")).unwrap_or_default();
+        stored.launch.state = LaunchState::RollingBack;
+        stored.launch.failure = Some(format!("{at}{}", error.public_detail()));
+        stored.audit_reason = Some(format!("{at}{}", error.audit_detail()));
+        self.save(client, stored).await
     }
 
     async fn run_step(

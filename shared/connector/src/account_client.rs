@@ -7,7 +7,7 @@ use domain::date::DateRange;
 use domain::entity::{Changes, Entity, Level, Thumbnails};
 use domain::gap::Gap;
 use domain::id::EntityId;
-use domain::launch::{Launch, Step};
+use domain::launch::{Created, Launch, Step};
 use domain::metrics::{InsightsRow, PeriodReach};
 use domain::results::CustomConversion;
 use domain::tenant::Tenant;
@@ -246,6 +246,14 @@ impl AccountClient {
     pub async fn find_created(&self, launch: &Launch, step: Step) -> Result<Option<EntityId>, Error> {
         match &self.platform {
             PlatformClient::Meta(meta) => meta.find_created(launch, step).await,
+        }
+    }
+
+    /// Gives an entity that a step has created the name that the launch document says: until then it bears a mark by which
+    /// it is found.
+    pub async fn name_created(&self, launch: &Launch, created: &Created) -> Result<(), Error> {
+        match &self.platform {
+            PlatformClient::Meta(meta) => meta.name_created(launch, created).await,
         }
     }
 

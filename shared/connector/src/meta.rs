@@ -11,7 +11,7 @@ use domain::date::DateRange;
 use domain::entity::{Changes, Entity, Level, Thumbnails};
 use domain::gap::Gap;
 use domain::id::{AdAccountId, EntityId};
-use domain::launch::{Launch, Step};
+use domain::launch::{Created, Launch, Step};
 use domain::metrics::{InsightsRow, PeriodReach};
 use domain::results::CustomConversion;
 use domain::tenant::Tenant;
@@ -312,6 +312,12 @@ impl MetaClient {
     pub(crate) async fn find_created(&self, launch: &Launch, step: Step) -> Result<Option<EntityId>, Error> {
         let spec: LaunchSpec = launch.document.read()?;
         self.check_response(self.caller.find_step(launch, &spec, step).await).await
+    }
+
+    pub(crate) async fn name_created(&self, launch: &Launch, created: &Created) -> Result<(), Error> {
+        let spec: LaunchSpec = launch.document.read()?;
+        let name = Changes { name: Some(spec.name_of(created.step).to_owned()), ..Changes::default() };
+        self.check_response(self.caller.change(&created.id, &name).await).await
     }
 
     pub(crate) async fn delete(&self, id: &EntityId) -> Result<(), Error> {

@@ -64,7 +64,7 @@ impl UserClient {
         spec: &LaunchSpec,
         step: Step,
     ) -> Result<Option<EntityId>, GraphError> {
-        let name = spec.object_name(launch, step);
+        let name = spec.marked_name(launch, step);
         let found = self.entities_named(&launch.ad_account, step.level(), launch.id.as_str()).await?;
         Ok(found.into_iter().find(|object| object.name.as_ref() == Some(&name)).map(|object| object.id))
     }
@@ -102,7 +102,7 @@ fn form(launch: &Launch, spec: &LaunchSpec, step: Step) -> Form {
 }
 
 fn paused(launch: &Launch, spec: &LaunchSpec, step: Step) -> Form {
-    vec![("name", spec.object_name(launch, step)), ("status", "PAUSED".to_owned())]
+    vec![("name", spec.marked_name(launch, step)), ("status", "PAUSED".to_owned())]
 }
 
 fn campaign_form(launch: &Launch, spec: &LaunchSpec) -> Form {
@@ -172,7 +172,7 @@ fn identities(named: &RegionalIdentities) -> Value {
 }
 
 fn ad_form(launch: &Launch, spec: &LaunchSpec) -> Form {
-    let creative = ad_creative(&spec.ad.creative, &spec.object_name(launch, Step::Ad));
+    let creative = ad_creative(&spec.ad.creative, spec.name_of(Step::Ad));
     let mut form = paused(launch, spec, Step::Ad);
     form.extend([("adset_id", id_text(launch, Step::AdSet)), ("creative", creative.to_string())]);
     form.extend(spec.ad.conversion_domain.clone().map(|domain| ("conversion_domain", domain)));

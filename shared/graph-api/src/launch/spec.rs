@@ -186,15 +186,20 @@ impl LaunchSpec {
         found
     }
 
-    /// Returns the name of the object that a step creates. It ends with the launch's id, so that an object whose
-    /// creation got no response can be found again: the Graph API has no idempotency key.
-    pub(crate) fn object_name(&self, launch: &Launch, step: Step) -> String {
+    /// Returns the name that the document gives to the object of a step.
+    pub fn name_of(&self, step: Step) -> &str {
         let name = match step {
             Step::Campaign => None,
             Step::AdSet => self.ad_set.name.as_deref(),
             Step::Ad => self.ad.name.as_deref(),
         };
-        format!("{} [{}]", name.unwrap_or(&self.name), launch.id)
+        name.unwrap_or(&self.name)
+    }
+
+    /// Returns the name of the object of a step until the launch is committed. It ends with the launch's id, so that an
+    /// object whose creation got no response can be found again: the Graph API has no idempotency key.
+    pub(crate) fn marked_name(&self, launch: &Launch, step: Step) -> String {
+        format!("{} [{}]", self.name_of(step), launch.id)
     }
 }
 

@@ -42,7 +42,7 @@ const APP_ID: &str = "100000000000001";
 const APP_SECRET: &str = "the app's secret";
 
 /// More deliveries than a queue makes before it dead-letters a message, because rate-limit waits do not count there.
-const MAX_DELIVERIES: usize = 60;
+const MAX_DELIVERIES: usize = 200;
 
 /// The simulated time that was waited, as opposed to the time that the test itself takes.
 #[derive(Clone, Default)]

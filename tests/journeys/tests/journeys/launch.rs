@@ -41,6 +41,13 @@ async fn a_launch_creates_three_paused_objects_once_per_key() {
         assert_eq!(sim.node(id(&body, field)).unwrap()["status"], "PAUSED", "{field}");
     }
     assert_eq!(sim.node(id(&body, "campaign_id")).unwrap()["daily_budget"], "5000");
+    for field in ["campaign_id", "adset_id", "ad_id"] {
+        assert_eq!(
+            sim.node(id(&body, field)).unwrap()["name"],
+            "Winter sale",
+            "{field}: names are the person's"
+        );
+    }
 
     let again = scenario.launch("spring-1", &document).await.unwrap();
     assert_eq!((again.status.as_u16(), again.json()), (201, body.clone()));
