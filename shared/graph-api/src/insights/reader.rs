@@ -56,6 +56,13 @@ struct ActiveQuery {
     was_late: bool,
 }
 
+impl ActiveQuery {
+    /// Returns whether a page did not come in time after others had come: then it need not be the size.
+    fn is_late(&self, details: &Details) -> bool {
+        has_timed_out(details) && self.pages.cursor().is_some()
+    }
+}
+
 /// The number of requests for a result that is not readable yet, after which the report is started again.
 const MAX_RESULT_RETRIES: u32 = 4;
 
@@ -153,6 +160,12 @@ impl InsightsReader {
                     return Ok(Some(rows));
                 }
                 Ok(None) => self.forget_run(active.sub_query.range),
+                // Meta has computed a complete report already.
+                Err(GraphError::RequestTooLarge(details))
+                    if active.sub_query.as_report && active.is_late(&details) =>
+                {
+                    self.retry_result(active, GraphError::RequestTooLarge(details)).await?;
+                }
                 Err(GraphError::RequestTooLarge(details)) if self.may_ask_again(&active, &details) => {
                     active.was_late = true;
                     self.current = Some(active);
@@ -176,12 +189,12 @@ impl InsightsReader {
         }
     }
 
-    /// Returns whether a page that did not come in time is worth another try: the pages before it came, so it need not be
-    /// the size. Once for a query, and only while there is time for that, and for a report afterwards.
+    /// Returns whether a page is worth another try: once for a query, and only while there is time for that, and for a
+    /// report afterwards.
     fn may_ask_again(&self, active: &ActiveQuery, details: &Details) -> bool {
         let needed = 3 * self.caller.graph().config().timeout;
         let has_time = self.caller.time_left().is_none_or(|left| left > needed);
-        has_timed_out(details) && active.pages.cursor().is_some() && !active.was_late && has_time
+        active.is_late(details) && !active.was_late && has_time
     }
 
     /// Starts reading a sub-query in the current query shape. After an error the sub-query is queued again.
