@@ -67,10 +67,7 @@ impl Suite {
                 build::development()?;
                 hosts::with_kills(hosts::Programs::Bundles, KILLS)
             }
-            Self::Faults => {
-                faults(FAULT_SEEDS)?;
-                million_facts()
-            }
+            Self::Faults => faults(FAULT_SEEDS),
             Self::Defects => defects::find(),
             Self::Fuzz => {
                 let mut fuzz = command("cargo", &["test", "--workspace", "--quiet", "--test", "fuzz"]);
@@ -106,20 +103,4 @@ pub(crate) fn faults(seeds: u64) -> anyhow::Result<()> {
     let mut test = command("cargo", &deaths);
     test.env("CRASH_STRIDE", "1");
     run(test)
-}
-
-/// A million facts under faults.
-fn million_facts() -> anyhow::Result<()> {
-    let story = [
-        "test",
-        "--workspace",
-        "--quiet",
-        "--test",
-        "journeys",
-        "--",
-        "--ignored",
-        "million_facts::",
-        "--nocapture",
-    ];
-    run(command("cargo", &story))
 }

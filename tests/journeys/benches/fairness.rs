@@ -1,5 +1,6 @@
 //! How long workspaces wait for numbers beside one that asks for a hundred times as much. `cargo xtask bench fairness`
-//! runs this in release mode: every job through the functions, the simulated Meta, the table and the queues.
+//! runs this: every job through the functions, the simulated Meta, the table and the queues. Meta answers slowly, so that
+//! jobs wait for their turn and not for this machine's processor.
 
 use std::io::Write;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use domain::dataset::Dataset;
 use domain::date::{DateRange, IsoWeek};
 use domain::id::AdAccountId;
 use futures_util::future::try_join_all;
-use graph_sim::AccountArgs;
+use graph_sim::{AccountArgs, FaultKind, FaultPlan, RequestMatcher, Trigger};
 use http::Method;
 use jiff::ToSpan;
 use journeys::TODAY;
@@ -25,6 +26,8 @@ const WORKSPACES: u32 = 199;
 /// Weeks that the large workspace asks for.
 const LARGE_WEEKS: i32 = 100;
 const LARGE: &str = "large";
+/// How long Meta takes for an answer.
+const ANSWER_MILLIS: u64 = 400;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -45,6 +48,9 @@ async fn main() -> anyhow::Result<()> {
         bench.connect(workspace).await?;
     }
     system.runner.settle().await?;
+    let slow = FaultKind::Delay { millis: ANSWER_MILLIS };
+    let plan = FaultPlan::single(Trigger::default(), RequestMatcher::default(), slow);
+    system.sim().context("no simulator")?.set_plan(plan);
 
     let mut out = std::io::stdout();
     writeln!(out, "{WORKSPACES} workspaces ask for a week each: milliseconds until its numbers are there")?;
@@ -87,20 +93,17 @@ impl Bench<'_> {
         api.call(Method::PUT, &path, Some(&json!({"selected": true}))).await.map(drop)
     }
 
-    /// Lets every workspace ask for last week, one after another with a pause, beside the large one or not. Returns how
-    /// long each waited, the shortest first.
+    /// Lets every workspace ask for last week, one after another at random moments, beside the large one or not. Returns
+    /// how long each waited, the shortest first.
     async fn round(&self, small: &[String], pause: Duration, beside: bool) -> anyhow::Result<Vec<f64>> {
         let week = IsoWeek::of(TODAY - 7.days());
         let large = DateRange::ending(week.range().until, 7 * LARGE_WEEKS);
         if beside {
             self.request(LARGE, large).await?;
         }
-        let mut ticks = (!pause.is_zero()).then(|| tokio::time::interval(pause));
         let mut asked = Vec::new();
-        for workspace in small {
-            if let Some(ticks) = &mut ticks {
-                ticks.tick().await;
-            }
+        for (number, workspace) in (1_u64..).zip(small) {
+            tokio::time::sleep(pause.mul_f64(gap(number))).await;
             asked.push(self.system.clock.now());
             self.request(workspace, week.range()).await?;
         }
@@ -130,6 +133,15 @@ impl Bench<'_> {
         let chunks = table.chunks_of(&workspace, &self.account, Dataset::AD_DAY, week.range()).await?;
         chunks.first().and_then(|chunk| chunk.completed_at).context("the week was not measured")
     }
+}
+
+/// Returns a pause before the next of independent requests, in means of it: always the same for a number.
+fn gap(number: u64) -> f64 {
+    let mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    // Between 0 and 1, without both.
+    let uniform = ((mixed >> 12) as f64 + 0.5) / (1_u64 << 52) as f64;
+    -uniform.ln()
 }
 
 /// Returns a percentile of sorted values.

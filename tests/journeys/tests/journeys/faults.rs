@@ -42,7 +42,7 @@ const APP_ID: &str = "100000000000001";
 const APP_SECRET: &str = "the app's secret";
 
 /// More deliveries than a queue makes before it dead-letters a message, because rate-limit waits do not count there.
-const MAX_DELIVERIES: usize = 200;
+const MAX_DELIVERIES: usize = 60;
 
 /// The simulated time that was waited, as opposed to the time that the test itself takes.
 #[derive(Clone, Default)]
@@ -57,22 +57,20 @@ impl SimulatedWait {
 
 pub(super) struct Fixture {
     waited: SimulatedWait,
-    pub(super) sim: GraphSim,
+    sim: GraphSim,
     pub(super) clock: Clock,
     pub(super) access: Connector,
     pub(super) host: Host,
     pub(super) cloud: Cloud,
     entities: SyncEntities,
     chunks: SyncMetricsChunk,
-    pub(super) account: AdAccountId,
+    account: AdAccountId,
     /// Every day with numbers.
-    pub(super) range: DateRange,
+    range: DateRange,
 }
 
-/// Returns an ad account that is synced in moments.
-fn small() -> Generator {
-    Generator { campaigns: 3, adsets: 5, ads: 8, days: 12, ..Generator::new(TODAY) }
-}
+/// Days with numbers of the ad account.
+const DAYS: u32 = 12;
 
 /// The result of a sync.
 #[derive(Debug, PartialEq, Eq)]
@@ -85,15 +83,16 @@ pub(super) enum SyncResult {
 
 impl Fixture {
     pub(super) async fn new() -> Self {
-        Self::with(small(), Limits::default()).await
+        Self::with(Limits::default()).await
     }
 
-    /// Starts a fixture with this ad account, and these quotas at Meta.
-    pub(super) async fn with(measures: Generator, limits: Limits) -> Self {
+    /// Starts a fixture with these quotas at Meta.
+    async fn with(limits: Limits) -> Self {
         let clock = Clock::system();
         let noon = TODAY.at(4, 0, 0, 0).to_zoned(jiff::tz::TimeZone::UTC).unwrap().timestamp();
         clock.advance(noon.duration_since(clock.now()));
-        let range = DateRange::ending(TODAY, measures.days.try_into().unwrap());
+        let measures = Generator { campaigns: 3, adsets: 5, ads: 8, days: DAYS, ..Generator::new(TODAY) };
+        let range = DateRange::ending(TODAY, DAYS.try_into().unwrap());
         let app =
             App { app_id: APP_ID.to_owned(), app_secret: APP_SECRET.to_owned(), redirect_uris: Vec::new() };
         let now = clock.clone();
@@ -262,7 +261,7 @@ impl Fixture {
     }
 
     /// Delivers a message until it is done or fails permanently.
-    pub(super) async fn deliver(&self, job: Job) -> Result<(), Error> {
+    async fn deliver(&self, job: Job) -> Result<(), Error> {
         let mut last = Ok(());
         for _ in 0..MAX_DELIVERIES {
             last = self.process(&job).await;
@@ -431,7 +430,7 @@ async fn a_throttle_of_a_minute_costs_one_simulated_minute() {
 /// workspaces with the same ad account, and every message delivered twice.
 #[tokio::test]
 async fn workers_share_the_small_quotas_of_a_new_app_and_never_overrun_them() {
-    let fixture = Fixture::with(small(), Limits::of(Tier::Limited)).await;
+    let fixture = Fixture::with(Limits::of(Tier::Limited)).await;
     let workspaces: Vec<_> = (1..=8).map(|number| tenant(&format!("w{number}")).unwrap()).collect();
     let mut jobs = Vec::new();
     for workspace in workspaces.clone() {
