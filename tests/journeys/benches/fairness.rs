@@ -95,6 +95,7 @@ impl Bench<'_> {
 
     /// Lets every workspace ask for last week, one after another at random moments, beside the large one or not. Returns
     /// how long each waited, the shortest first.
+    #[expect(clippy::disallowed_methods, reason = "people ask in real time")]
     async fn round(&self, small: &[String], pause: Duration, beside: bool) -> anyhow::Result<Vec<f64>> {
         let week = IsoWeek::of(TODAY - 7.days());
         let large = DateRange::ending(week.range().until, 7 * LARGE_WEEKS);
