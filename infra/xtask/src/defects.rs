@@ -8,9 +8,9 @@ use std::fs;
 use anyhow::{Context, ensure};
 
 use self::planted::{PLANTED, Planted};
-use crate::{command, root, run, say};
+use crate::{command, examples, root, run, say};
 
-/// The clone, which is built into the folder of the checkout: its dependencies are there.
+/// The clone.
 const WORK: &str = "target/defects";
 
 /// Checks that each defect can be planted: its file has the text that it replaces, once.
@@ -49,7 +49,8 @@ pub(crate) fn find() -> anyhow::Result<()> {
         let minutes = ["10m", "cargo", "test", "--workspace", "--quiet", target, "--", filter];
         let mut tests = command("timeout", &minutes);
         tests.current_dir(&work);
-        tests.env("CARGO_TARGET_DIR", root().join("target"));
+        // Never into a folder that has the clone itself: cargo would take what it has built there for what the checkout is.
+        tests.env("CARGO_TARGET_DIR", root().join(examples::TARGET));
         tests.envs(defect.map(|name| ("DEFECT", name)));
         tests.output().context("cargo cannot be started")
     };

@@ -13,7 +13,7 @@ const GUIDE: &str = "docs/develop.md";
 
 /// Where the examples are built, beside their own target folder.
 const WORK: &str = "target/examples/work";
-const TARGET: &str = "target/examples/target";
+pub(crate) const TARGET: &str = "target/examples/target";
 
 /// The responses that the tests of the clone receive, below it. Git ignores it.
 const RECORDING: &str = "target/responses.jsonl";
