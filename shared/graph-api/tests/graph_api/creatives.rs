@@ -122,7 +122,7 @@ async fn products_of_a_catalog_make_a_template_within_the_ad() {
     let ad = stored(Step::Ad);
     assert_eq!(ad["conversion_domain"], "example.com");
     let creative = meta.sim.node(ad["creative"]["id"].as_str().unwrap()).unwrap();
-    assert_eq!((&creative["name"], &creative["product_set_id"]), (&ad["name"], &json!("72")));
+    assert_eq!((&creative["name"], &creative["product_set_id"]), (&json!("Products"), &json!("72")));
     let template = &creative["object_story_spec"]["template_data"];
     assert_eq!(template["message"], "New:\n{{product.name}}");
     assert_eq!(template["call_to_action"]["value"]["link"], "https://example.com/");
