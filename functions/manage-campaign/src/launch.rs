@@ -4,14 +4,15 @@
 //! leaves an intent with an unknown outcome; the next worker searches for the entity by its name, which contains the
 //! launch id, before it creates anything. A step that fails permanently undoes the previous ones in reverse order.
 
+mod saga;
+
 use std::time::Duration;
 
 use bytes::Bytes;
 use connector::{AccountClient, Purpose};
-use domain::entity::Level;
 use domain::id::{AdAccountId, EntityId, LaunchId};
 use domain::job::Job;
-use domain::launch::{Created, Launch, LaunchState, Step};
+use domain::launch::{Launch, LaunchState, Step};
 use domain::platform::PlatformData;
 use domain::tenant::Tenant;
 use domain::{Error, FieldError};
@@ -27,12 +28,13 @@ use runtime::request::{AdAccountPath, Json, NoPath, NoQuery, RequestContext, ide
 use runtime::response::List;
 use runtime::session::{Role, Session};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 use store::StoreError;
-use store::audit::{Actor, AuditEvent, Phase};
+use store::audit::AuditEvent;
 use store::launch::StoredLaunch;
 
+use self::saga::audit_event;
 use crate::ManageCampaign;
 use crate::list::CAMPAIGNS;
 
@@ -361,179 +363,6 @@ impl ManageCampaign {
             error => error.into(),
         })
     }
-
-    /// Runs until the launch is committed or rolled back. On an error it releases the lease to other workers.
-    async fn run(&self, client: &AccountClient, stored: &mut StoredLaunch) -> Result<(), Error> {
-        let outcome = self.run_steps(client, stored).await;
-        if outcome.is_err() {
-            // One second in the past, so that the next request can claim the launch at once.
-            let free = self.host.clock.now() - SignedDuration::from_secs(1);
-            self.connector.table.save_launch(&client.workspace, stored, free, None).await?;
-        }
-        outcome
-    }
-
-    async fn run_steps(&self, client: &AccountClient, stored: &mut StoredLaunch) -> Result<(), Error> {
-        while stored.launch.state == LaunchState::Running {
-            // Also after the last step, whose answer may be the first that tells.
-            if let Err(error) = self.connector.check_launch().await {
-                self.give_up(client, stored, None, error).await?;
-                break;
-            }
-            let Some(step) = stored.launch.next_step() else {
-                match self.name_all(client, &stored.launch).await {
-                    Ok(()) => self.finish(&client.workspace, stored, LaunchState::Committed).await?,
-                    Err((level, error)) => self.give_up(client, stored, Some(level), error).await?,
-                }
-                break;
-            };
-            match self.run_step(client, stored, step).await {
-                Ok(id) => self.record_created(client, stored, step, id).await?,
-                Err(error) => self.give_up(client, stored, Some(step.level()), error).await?,
-            }
-        }
-        if stored.launch.state == LaunchState::RollingBack {
-            self.undo(client, stored).await?;
-        }
-        Ok(())
-    }
-
-    /// Takes the marks off the names, and stores the entities as they are then.
-    async fn name_all(&self, client: &AccountClient, launch: &Launch) -> Result<(), (Level, Error)> {
-        for created in &launch.created {
-            let level = created.step.level();
-            let named = client.name_created(launch, created).await;
-            named.map_err(|error| (level, error))?;
-            client.refresh(level, &created.id).await.map_err(|error| (level, error))?;
-        }
-        Ok(())
-    }
-
-    /// Begins to roll back after an error that another attempt cannot change. Returns any other error.
-    async fn give_up(
-        &self,
-        client: &AccountClient,
-        stored: &mut StoredLaunch,
-        level: Option<Level>,
-        error: Error,
-    ) -> Result<(), Error> {
-        if error.is_retryable() {
-            return Err(error);
-        }
-        let at = level.map(|level| format!("{level}: ")).unwrap_or_default();
-        stored.launch.state = LaunchState::RollingBack;
-        stored.launch.failure = Some(format!("{at}{}", error.public_detail()));
-        stored.audit_reason = Some(format!("{at}{}", error.audit_detail()));
-        self.save(client, stored).await
-    }
-
-    async fn run_step(
-        &self,
-        client: &AccountClient,
-        stored: &mut StoredLaunch,
-        step: Step,
-    ) -> Result<EntityId, Error> {
-        if stored.launch.intent == Some(step)
-            && let Some(id) = client.find_created(&stored.launch, step).await?
-        {
-            return Ok(id);
-        }
-        stored.launch.intent = Some(step);
-        self.save(client, stored).await?;
-        match client.create(&stored.launch, step).await {
-            // The response was lost. The entity may exist; if it is not found, a later attempt decides.
-            Err(error @ Error::Indeterminate(_)) => {
-                self.save(client, stored).await?;
-                client.find_created(&stored.launch, step).await?.ok_or(error)
-            }
-            response => {
-                // The platform responded, so the outcome of this step is known.
-                stored.launch.intent = None;
-                response
-            }
-        }
-    }
-
-    async fn record_created(
-        &self,
-        client: &AccountClient,
-        stored: &mut StoredLaunch,
-        step: Step,
-        id: EntityId,
-    ) -> Result<(), Error> {
-        stored.launch.created.push(Created { step, id });
-        stored.launch.intent = None;
-        self.save(client, stored).await
-    }
-
-    /// Deletes the created entities, newest first, starting with one that a lost response may have left. An entity that
-    /// is already gone counts as deleted.
-    async fn undo(&self, client: &AccountClient, stored: &mut StoredLaunch) -> Result<(), Error> {
-        if let Some(step) = stored.launch.intent {
-            match client.find_created(&stored.launch, step).await? {
-                Some(id) => self.record_created(client, stored, step, id).await?,
-                None => stored.launch.intent = None,
-            }
-        }
-        while let Some(created) = stored.launch.created.last().cloned() {
-            client.delete(&created.id).await?;
-            stored.launch.created.pop();
-            self.save(client, stored).await?;
-        }
-        self.finish(&client.workspace, stored, LaunchState::RolledBack).await
-    }
-
-    /// Saves the final state of a launch, and records its outcome in the same transaction. If that fails, the launch is
-    /// not in that state, and the next worker finishes it.
-    async fn finish(
-        &self,
-        workspace: &Tenant,
-        stored: &mut StoredLaunch,
-        state: LaunchState,
-    ) -> Result<(), Error> {
-        let mut ended = stored.clone();
-        ended.launch.state = state;
-        let launch = &ended.launch;
-        let created =
-            launch.created.iter().map(|created| (created.step.level().to_string(), json!(created.id)));
-        let mut created: Map<String, Value> = created.collect();
-        created.insert("name".to_owned(), name_of(launch).into());
-        let event = AuditEvent {
-            phase: match launch.state {
-                LaunchState::Committed => Phase::Done,
-                LaunchState::RolledBack => Phase::Failed,
-                LaunchState::Running | LaunchState::RollingBack | LaunchState::NeedsReview => Phase::Unknown,
-            },
-            meta: launch.id_of(Step::Campaign).map(ToString::to_string),
-            reason: ended.audit_reason.clone(),
-            after: created.into(),
-            ..audit_event(&ended)
-        };
-        let now = self.host.clock.now();
-        self.connector.table.save_launch(workspace, &mut ended, now, Some(&event.at(now))).await?;
-        *stored = ended;
-        Ok(())
-    }
-
-    /// Saves the launch and extends its lease.
-    async fn save(&self, client: &AccountClient, stored: &mut StoredLaunch) -> Result<(), Error> {
-        let until = self.host.clock.now() + LAUNCH_LEASE_TTL;
-        Ok(self.connector.table.save_launch(&client.workspace, stored, until, None).await?)
-    }
-}
-
-/// Returns the audit event of a launch. All workers share one event of the requesting person.
-fn audit_event(stored: &StoredLaunch) -> AuditEvent {
-    let launch = &stored.launch;
-    let actor = stored.requested_by.clone().map_or(Actor::Operator, |subject| Actor::Person { subject });
-    let event = AuditEvent::new(
-        // With the time, because a launch whose account was deleted may be repeated under its key.
-        format!("launch/{}/{}", launch.id, launch.started_at),
-        actor,
-        "campaign.launched",
-        format!("launch/{}", launch.id),
-    );
-    event.in_account(&launch.ad_account)
 }
 
 fn in_progress() -> Error {

@@ -1,8 +1,8 @@
 //! Launches, schedules, changes and deletes campaigns, ad sets and ads.
 //!
-//! Reads come from the table, except the pictures of ads. A write goes to Meta first and, after Meta has confirmed it, to the table as Meta then
-//! returns the entity. A launch and a scheduled activation are state machines in the table, so that work resumes after
-//! a crash between any two steps.
+//! Reads come from the table, except the pictures of ads. A write goes to Meta first and, after Meta has confirmed it, to
+//! the table as Meta then returns the entity. A launch and a scheduled activation are state machines in the table, so
+//! that work resumes after a crash between any two steps.
 
 mod change;
 mod launch;

@@ -324,8 +324,8 @@ impl UserClient {
 
     /// Sends a call once.
     pub(crate) async fn send(&self, call: &Call<'_>) -> Result<Bytes, GraphError> {
-        self.renew_lease().await;
         self.graph.check_not_blocked()?;
+        self.renew_lease().await;
         let left = self.time_left();
         if left.is_some_and(|left| left.is_zero()) {
             let details = Details::of("there is no time left for another call");

@@ -18,21 +18,21 @@ use runtime::session::Role;
 use serde_json::json;
 
 /// Rules of the account.
-const RULES: u32 = 10;
+const RULE_COUNT: u32 = 10;
 const MINUTES: u32 = 24 * 60;
 const DAYS_OF_MONTH: f64 = 30.4;
 
 /// Dollars for each, in us-east-1: a unit written, a unit read, a request to a queue, an invocation and a GB-second of
 /// Lambda on arm64.
-const WRITE: f64 = 0.625e-6;
-const READ: f64 = 0.125e-6;
-const QUEUE_REQUEST: f64 = 0.40e-6;
-const INVOCATION: f64 = 0.20e-6;
-const GB_SECOND: f64 = 13.333_4e-6;
+const WRITE_DOLLARS: f64 = 0.625e-6;
+const READ_DOLLARS: f64 = 0.125e-6;
+const QUEUE_REQUEST_DOLLARS: f64 = 0.40e-6;
+const INVOCATION_DOLLARS: f64 = 0.20e-6;
+const GB_SECOND_DOLLARS: f64 = 13.333_4e-6;
 
 /// Assumed of Lambda, which nothing here can measure: memory in GB, seconds until Meta answers, and seconds of an
 /// invocation besides.
-const MEMORY: f64 = 0.5;
+const MEMORY_GB: f64 = 0.5;
 const SECONDS_OF_CALL: f64 = 0.5;
 const SECONDS_OF_INVOCATION: f64 = 0.1;
 
@@ -50,7 +50,7 @@ async fn main() -> anyhow::Result<()> {
     api.connect().await?;
     let sim = system.sim().context("no simulator")?;
     let act = sim.account().id;
-    for rule in 0..RULES {
+    for rule in 0..RULE_COUNT {
         let rule = json!({
             "name": format!("Rule {rule}"), "ad_account": act, "level": "ad", "action": {"type": "notify"},
             "when": {"measure": "roas", "window": "last_7_days", "operator": "below", "value": "1"},
@@ -152,13 +152,13 @@ impl Day {
 
     fn lambda(&self) -> f64 {
         let seconds = self.graph_calls as f64 * SECONDS_OF_CALL + self.messages() * SECONDS_OF_INVOCATION;
-        self.messages() * INVOCATION + seconds * MEMORY * GB_SECOND
+        self.messages() * INVOCATION_DOLLARS + seconds * MEMORY_GB * GB_SECOND_DOLLARS
     }
 
     fn dollars(&self) -> f64 {
-        self.units(is_write) * WRITE
-            + self.units(is_read) * READ
-            + 3.0 * self.messages() * QUEUE_REQUEST
+        self.units(is_write) * WRITE_DOLLARS
+            + self.units(is_read) * READ_DOLLARS
+            + 3.0 * self.messages() * QUEUE_REQUEST_DOLLARS
             + self.lambda()
     }
 
@@ -183,10 +183,10 @@ impl Day {
         }
         let month = |day: f64| DAYS_OF_MONTH * day;
         let (written, read) = (self.units(is_write), self.units(is_read));
-        let table = month(written * WRITE + read * READ);
+        let table = month(written * WRITE_DOLLARS + read * READ_DOLLARS);
         writeln!(out, "{:<56}{written:>10.0}{read:>10.1}{table:>14.4}", "table")?;
         for (queue, count) in self.messages_by_queue().filter(|(_, count)| *count > 0.0) {
-            let queues = month(3.0 * count * QUEUE_REQUEST);
+            let queues = month(3.0 * count * QUEUE_REQUEST_DOLLARS);
             writeln!(out, "messages of {queue:<36}{count:>8.0}{:>20}{queues:>14.4}", "")?;
         }
         writeln!(out, "{:<76}{:>14.4}", "Lambda", month(self.lambda()))?;
@@ -196,5 +196,5 @@ impl Day {
 }
 
 fn dollars([_, written, read]: &[f64; 3]) -> f64 {
-    written * WRITE + read * READ
+    written * WRITE_DOLLARS + read * READ_DOLLARS
 }

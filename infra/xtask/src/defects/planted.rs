@@ -161,14 +161,14 @@ pub(super) const PLANTED: [Planted; 31] = [
     },
     Planted {
         name: "a launch that failed leaves what it has created",
-        file: "functions/manage-campaign/src/launch.rs",
+        file: "functions/manage-campaign/src/launch/saga.rs",
         find: "            client.delete(&created.id).await?;",
         with: "            if !on!() { client.delete(&created.id).await?; }",
         tests: (STORY, "launch::"),
     },
     Planted {
         name: "a step is looked for only after a lost response of the same run",
-        file: "functions/manage-campaign/src/launch.rs",
+        file: "functions/manage-campaign/src/launch/saga.rs",
         find: "        if stored.launch.intent == Some(step)\n",
         with: "        if !on!() && stored.launch.intent == Some(step)\n",
         tests: (STORY, "launch::"),

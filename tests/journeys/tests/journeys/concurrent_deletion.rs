@@ -28,7 +28,7 @@ type Work = Pin<Box<dyn Future<Output = Result<(), Error>>>>;
 /// A running job, and how many calls it has made to the table so far.
 fn start_job(scenario: &Scenario, job: &Job) -> (Work, Arc<AtomicI64>) {
     let calls = Arc::new(AtomicI64::new(0));
-    let counts = CrashInterceptor { calls: calls.clone(), crash_at: 0..=0 };
+    let counts = CrashInterceptor { calls: calls.clone(), crash_at: 0..=0, with_effect: false };
     let config = scenario.system.cloud.dynamodb.config().to_builder().interceptor(counts).build();
     let table = Table::new(aws_sdk_dynamodb::Client::from_conf(config), TABLE);
     let access = Connector::new(table, scenario.system.graph.clone(), scenario.system.cloud.keyring.clone());

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use auth_meta::{AuthMeta, Settings};
-use aws_sdk_dynamodb::config::interceptors::BeforeTransmitInterceptorContextMut;
+use aws_sdk_dynamodb::config::interceptors::{
+    BeforeDeserializationInterceptorContextMut, BeforeTransmitInterceptorContextMut,
+};
 use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_dynamodb::error::BoxError;
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem};
@@ -62,11 +64,13 @@ pub(super) async fn restore_table(scenario: &Scenario, items_before: &[Item]) {
     }
 }
 
-/// Fails the calls to the table in a range, so that all earlier calls have taken effect.
+/// Fails the calls in a range, so that all earlier calls have taken effect.
 #[derive(Debug, Clone)]
 pub(super) struct CrashInterceptor {
     pub(super) calls: Arc<AtomicI64>,
     pub(super) crash_at: RangeInclusive<i64>,
+    /// Whether the first of them has its effect, of which the process does not learn.
+    pub(super) with_effect: bool,
 }
 
 impl Intercept for CrashInterceptor {
@@ -81,7 +85,18 @@ impl Intercept for CrashInterceptor {
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let call = self.calls.fetch_add(1, Ordering::SeqCst) + 1;
-        if self.crash_at.contains(&call) { Err("the process died".into()) } else { Ok(()) }
+        let has_effect = self.with_effect && call == *self.crash_at.start();
+        if self.crash_at.contains(&call) && !has_effect { Err("the process died".into()) } else { Ok(()) }
+    }
+
+    fn modify_before_deserialization(
+        &self,
+        _: &mut BeforeDeserializationInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let is_lost = self.with_effect && self.crash_at.contains(&self.calls.load(Ordering::SeqCst));
+        if is_lost { Err("the process died".into()) } else { Ok(()) }
     }
 }
 
@@ -91,7 +106,7 @@ pub(super) fn crashing_connector(
     crash_at: RangeInclusive<i64>,
 ) -> (Connector, Arc<AtomicI64>) {
     let calls = Arc::new(AtomicI64::new(0));
-    let interceptor = CrashInterceptor { calls: calls.clone(), crash_at };
+    let interceptor = CrashInterceptor { calls: calls.clone(), crash_at, with_effect: false };
     let config = scenario.system.cloud.dynamodb.config().to_builder().interceptor(interceptor).build();
     let table = Table::new(aws_sdk_dynamodb::Client::from_conf(config), TABLE);
     let (graph, keyring) = (scenario.system.graph.clone(), scenario.system.cloud.keyring.clone());

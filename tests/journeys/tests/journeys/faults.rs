@@ -265,7 +265,6 @@ impl Fixture {
         let mut last = Ok(());
         for _ in 0..MAX_DELIVERIES {
             last = self.process(&job).await;
-
             match &last {
                 Err(Error::RateLimited { retry_after: after, .. }) => {
                     self.waited.advance(&self.clock, SignedDuration::try_from(*after).unwrap());

@@ -199,6 +199,23 @@ async fn an_object_that_cannot_be_looked_for_at_once_is_found_by_the_next_attemp
 }
 
 #[tokio::test]
+async fn a_launch_whose_names_are_refused_leaves_nothing_and_its_key_free() {
+    let scenario = Scenario::synced().await.unwrap();
+    let kind = FaultKind::Error { status: 400, code: 100, subcode: None, headers: Vec::new() };
+    // The first call that writes after the three objects are created.
+    let fault = Fault { skip: 3, ..fault("POST", "", kind) };
+    scenario.sim().unwrap().fail_next(fault);
+    let document = scenario.launch_document().unwrap();
+    let refused = scenario.launch("spring-names", &document).await.unwrap();
+    assert!(refused.status.is_client_error(), "{} {}", refused.status, refused.text);
+    for level in ["campaigns", "adsets", "ads"] {
+        assert_eq!(count_by_name(&scenario, level, "Winter sale").await, 0, "{level}");
+    }
+    assert_eq!(scenario.launch("spring-names", &document).await.unwrap().status, 201);
+    scenario.finish().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_retryable_refusal_keeps_what_exists_for_the_next_attempt() {
     let scenario = Scenario::synced().await.unwrap();
     let throttled =

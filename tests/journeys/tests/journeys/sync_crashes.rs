@@ -2,13 +2,8 @@
 //! while it is repeated. The next run completes it, equal to the undisturbed one.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::Ordering;
 
-use aws_sdk_dynamodb::config::interceptors::{
-    BeforeDeserializationInterceptorContextMut, BeforeTransmitInterceptorContextMut,
-};
-use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
-use aws_sdk_dynamodb::error::BoxError;
 use connector::Connector;
 use domain::job::{Job, Queue};
 use domain::tenant::Tenant;
@@ -23,6 +18,7 @@ use store::Table;
 use sync_entities::SyncEntities;
 use sync_metrics_chunk::SyncMetricsChunk;
 
+use crate::crash::CrashInterceptor;
 use crate::faults::{Fixture, first_difference};
 
 /// A process that dies at a call: no later one is made.
@@ -33,43 +29,10 @@ struct Crash {
     with_effect: bool,
 }
 
-/// Counts the calls of a process that dies.
-#[derive(Debug, Clone)]
-struct DyingProcess {
-    calls: Arc<AtomicI64>,
-    crash: Crash,
-}
-
-impl Intercept for DyingProcess {
-    fn name(&self) -> &'static str {
-        "DyingProcess"
-    }
-
-    fn modify_before_transmit(
-        &self,
-        _: &mut BeforeTransmitInterceptorContextMut<'_>,
-        _: &RuntimeComponents,
-        _: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        let call = self.calls.fetch_add(1, Ordering::SeqCst) + 1;
-        let Crash { at, with_effect } = self.crash;
-        if call > at || (call == at && !with_effect) { Err("the process died".into()) } else { Ok(()) }
-    }
-
-    fn modify_before_deserialization(
-        &self,
-        _: &mut BeforeDeserializationInterceptorContextMut<'_>,
-        _: &RuntimeComponents,
-        _: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        let is_dead = self.calls.load(Ordering::SeqCst) >= self.crash.at;
-        if is_dead { Err("the process died".into()) } else { Ok(()) }
-    }
-}
-
 /// Processes messages one after another in a process that dies. Returns whether it lived.
 async fn process(fixture: &Fixture, crash: Crash, jobs: &[Job]) -> bool {
-    let dying = DyingProcess { calls: Arc::default(), crash };
+    let Crash { at, with_effect } = crash;
+    let dying = CrashInterceptor { calls: Arc::default(), crash_at: at..=i64::MAX, with_effect };
     let cloud = &fixture.cloud;
     let dynamodb = cloud.dynamodb.config().to_builder().interceptor(dying.clone()).build();
     let table = Table::new(aws_sdk_dynamodb::Client::from_conf(dynamodb), TABLE);
@@ -93,7 +56,7 @@ async fn process(fixture: &Fixture, crash: Crash, jobs: &[Job]) -> bool {
     }
     // What a dead process held becomes free.
     fixture.clock.advance(SignedDuration::from_mins(16));
-    dying.calls.load(Ordering::SeqCst) < crash.at
+    dying.calls.load(Ordering::SeqCst) < at
 }
 
 async fn connected(fixture: &Fixture, name: &str) -> Tenant {
