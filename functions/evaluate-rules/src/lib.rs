@@ -9,6 +9,7 @@ mod execute;
 mod incomplete;
 mod rules;
 
+use std::collections::HashSet;
 use std::slice;
 use std::sync::LazyLock;
 
@@ -19,7 +20,7 @@ use domain::dataset::Dataset;
 use domain::date::IsoWeek;
 use domain::decision::{Decision, DecisionOutcome};
 use domain::entity::EffectiveStatus;
-use domain::id::AdAccountId;
+use domain::id::{AdAccountId, EntityId};
 use domain::job::Job;
 use domain::metrics::Metric;
 use domain::rule::{Action, Evaluation, Rule};
@@ -109,13 +110,25 @@ impl EvaluateRules {
         let (workspace, account) = (&client.workspace, &client.account.id);
         let chunks = self.connector.table.chunks(workspace, account).await?;
         let chunks: Vec<_> = chunks.into_iter().filter(|chunk| chunk.dataset == Dataset::AD_DAY).collect();
+        let today = client.account.today(self.host.clock.now())?;
+        let since = today.saturating_sub(OPEN_DECISION_LOOKBACK_DAYS.days());
         // One throttled entity, such as after four budget changes in an hour, does not hold up the others.
         let mut failed = None;
         for rule in rules {
-            if let Err(error) = self.resume_open_decisions(client, rule).await {
+            let recent = self.connector.table.decisions_since(workspace, &rule.id, since).await?;
+            if let Err(error) = self.resume_open_decisions(client, &recent, today).await {
                 failed = Some(error);
             }
+            let decided: HashSet<&EntityId> = recent
+                .iter()
+                .filter(|known| known.day == today && known.outcome != DecisionOutcome::InsufficientData)
+                .map(|known| &known.entity)
+                .collect();
             for decision in self.evaluate_rule(client, rule, &chunks).await? {
+                // The table would refuse it, and charge for that.
+                if decision.day == today && decided.contains(&decision.entity) {
+                    continue;
+                }
                 if let Err(error) = self.record_decision(client, decision).await {
                     failed = Some(error);
                 }
@@ -125,19 +138,22 @@ impl EvaluateRules {
     }
 
     /// Resumes decisions that an earlier evaluation left open: executes today's and expires older ones.
-    async fn resume_open_decisions(&self, client: &AccountClient, rule: &Rule) -> Result<(), Error> {
+    async fn resume_open_decisions(
+        &self,
+        client: &AccountClient,
+        recent: &[Decision],
+        today: Date,
+    ) -> Result<(), Error> {
         let (table, workspace) = (&self.connector.table, &client.workspace);
         let now = self.host.clock.now();
-        let today = client.account.today(now)?;
-        let recent = today.saturating_sub(OPEN_DECISION_LOOKBACK_DAYS.days());
         let mut failed = None;
-        for decision in table.decisions_since(workspace, &rule.id, recent).await? {
+        for decision in recent {
             let open =
                 decision.outcome == DecisionOutcome::Pending && decision.ad_account == client.account.id;
             if !open {
                 continue;
             }
-            let Some(decision) = table.claim_decision(workspace, &decision, now).await? else { continue };
+            let Some(decision) = table.claim_decision(workspace, decision, now).await? else { continue };
             if let Err(error) = self.execute_decision(client, decision, today).await {
                 failed = Some(error);
             }
