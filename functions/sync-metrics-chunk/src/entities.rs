@@ -27,6 +27,8 @@ pub(crate) struct AccountEntities<'a> {
     /// Those that a sync has listed or a row has named; `None` for datasets whose rows are parts of others.
     known: Option<HashSet<EntityId>>,
     found: Vec<StoredEntity>,
+    /// How many ads are known; 0 for datasets whose rows are parts of others.
+    ads: usize,
 }
 
 impl<'a> AccountEntities<'a> {
@@ -36,7 +38,7 @@ impl<'a> AccountEntities<'a> {
         client: &'a AccountClient,
         dataset: Dataset,
     ) -> Result<Self, Error> {
-        let (mut results, mut known) = (HashMap::new(), HashSet::new());
+        let (mut results, mut known, mut ads) = (HashMap::new(), HashSet::new(), 0);
         let names_entities = dataset == Dataset::AD_DAY;
         for level in [Level::Campaign, Level::AdSet, Level::Ad] {
             if level != Level::AdSet && !names_entities {
@@ -44,13 +46,19 @@ impl<'a> AccountEntities<'a> {
             }
             let table = table.eventually_consistent();
             let index = table.entity_index(&client.workspace, &client.account.id, level).await?;
-            for Entity { id, result, .. } in index.into_entities().map(|stored| stored.entity) {
+            for Entity { id, result, level, .. } in index.into_entities().map(|stored| stored.entity) {
                 results.extend(result.map(|result| (id.clone(), result)));
                 known.insert(id);
+                ads += usize::from(level == Level::Ad);
             }
         }
         let known = names_entities.then_some(known);
-        Ok(Self { table, client, results, known, found: Vec::new() })
+        Ok(Self { table, client, results, known, found: Vec::new(), ads })
+    }
+
+    /// Returns the number of ads that are known, each of which may have a row a day.
+    pub(crate) fn ads(&self) -> usize {
+        self.ads
     }
 
     /// Counts a row's results, and notes what it is about.

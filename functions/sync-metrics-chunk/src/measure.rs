@@ -48,7 +48,7 @@ impl SyncMetricsChunk {
         let today = client.account.today(self.host.clock.now())?;
         let mut totals = RunTotals::default();
         let mut entities = AccountEntities::load(&self.connector.table, client, lease.chunk.dataset).await?;
-        let mut days_at_a_time = days_at_a_time(&lease.chunk);
+        let mut days_at_a_time = days_at_a_time(&lease.chunk, entities.ads());
         let mut longest_batch = None;
         while let Some(range) = next_due(&lease.chunk, today, days_at_a_time) {
             let begun = self.host.clock.now();
@@ -163,9 +163,10 @@ pub(crate) fn is_of_day(row: &Gap, day: Date) -> bool {
     row.day.as_deref().and_then(|day| day.parse::<Date>().ok()).is_none_or(|known| known == day)
 }
 
-/// Returns how many days are likely to fit into memory, by what the week had before.
-fn days_at_a_time(chunk: &Chunk) -> i32 {
-    let rows = chunk.manifest.most_rows().unwrap_or_default().max(1);
+/// Returns how many days are likely to fit into memory, by what the week had before, or else by the account's ads: rows
+/// that turn out to be too many were read in vain.
+fn days_at_a_time(chunk: &Chunk, ads: usize) -> i32 {
+    let rows = chunk.manifest.most_rows().unwrap_or(ads as u64).max(1);
     i32::try_from(MAX_ROWS / rows).unwrap_or(i32::MAX).max(1)
 }
 

@@ -48,7 +48,7 @@ impl Suite {
         match self {
             Self::Bundles => ("bundles", 600),
             Self::Hosts => ("hosts", 900),
-            Self::Faults => ("faults", 3600),
+            Self::Faults => ("faults", 4800),
             Self::Defects => ("defects", 1800),
             Self::Fuzz => ("fuzz", 300),
             Self::Examples => ("examples", 900),
@@ -67,7 +67,13 @@ impl Suite {
                 build::development()?;
                 hosts::with_kills(hosts::Programs::Bundles, KILLS)
             }
-            Self::Faults => faults(FAULT_SEEDS),
+            Self::Faults => {
+                faults(FAULT_SEEDS)?;
+                let million = ["test", "--workspace", "--quiet", "--test", "journeys", "--", "million_facts::"];
+                let mut test = command("cargo", &million);
+                test.args(["--include-ignored", "--nocapture"]);
+                run(test)
+            }
             Self::Defects => defects::find(),
             Self::Fuzz => {
                 let mut fuzz = command("cargo", &["test", "--workspace", "--quiet", "--test", "fuzz"]);

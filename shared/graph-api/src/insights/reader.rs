@@ -162,7 +162,7 @@ impl InsightsReader {
                 Ok(None) => self.forget_run(active.sub_query.range),
                 // Meta has computed a complete report already.
                 Err(GraphError::RequestTooLarge(details))
-                    if active.sub_query.as_report && active.is_late(&details) =>
+                    if active.sub_query.as_report && has_timed_out(&details) && active.retries_left > 0 =>
                 {
                     self.retry_result(active, GraphError::RequestTooLarge(details)).await?;
                 }
@@ -365,8 +365,12 @@ impl InsightsReader {
                 DateRange { since: range.since.min(missing.since), until: range.until.max(missing.until) };
             self.sub_queries.push_front(SubQuery { range, campaign: None, as_report: true });
         } else if !smaller.split_fields {
-            smaller.split_fields = true;
-            self.sub_queries.push_front(SubQuery { as_report: false, ..active.sub_query });
+            // Halves are read whole before their rows are returned, so what is read again is to be a day at most.
+            smaller = QueryShape { split_fields: true, as_report: false, days: 1, ..smaller };
+            let by_rows = SubQuery { as_report: false, ..active.sub_query };
+            for day in split_by_days(&by_rows, smaller.days).into_iter().rev() {
+                self.sub_queries.push_front(day);
+            }
         } else {
             self.sub_queries.push_front(active.sub_query);
             return Err(GraphError::RequestTooLarge(details));

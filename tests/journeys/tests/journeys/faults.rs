@@ -57,16 +57,16 @@ impl SimulatedWait {
 
 pub(super) struct Fixture {
     waited: SimulatedWait,
-    sim: GraphSim,
+    pub(super) sim: GraphSim,
     pub(super) clock: Clock,
     pub(super) access: Connector,
     pub(super) host: Host,
     pub(super) cloud: Cloud,
     entities: SyncEntities,
     chunks: SyncMetricsChunk,
-    account: AdAccountId,
+    pub(super) account: AdAccountId,
     /// Every day with numbers.
-    range: DateRange,
+    pub(super) range: DateRange,
 }
 
 /// Days with numbers of the ad account.
@@ -83,22 +83,28 @@ pub(super) enum SyncResult {
 
 impl Fixture {
     pub(super) async fn new() -> Self {
-        Self::with(Limits::default()).await
+        Self::with(Self::small(), Self::odd_pages(), Limits::default()).await
     }
 
-    /// Starts a fixture with these quotas at Meta.
-    async fn with(limits: Limits) -> Self {
+    fn small() -> Generator {
+        Generator { campaigns: 3, adsets: 5, ads: 8, days: DAYS, ..Generator::new(TODAY) }
+    }
+
+    /// The most complicated paging, so that there are many calls to fail.
+    fn odd_pages() -> PagingQuirks {
+        PagingQuirks { short: true, empty_between: true, empty_last: true }
+    }
+
+    /// Starts a fixture with this ad account, paging and quotas at Meta.
+    pub(super) async fn with(account: Generator, pages: PagingQuirks, limits: Limits) -> Self {
         let clock = Clock::system();
         let noon = TODAY.at(4, 0, 0, 0).to_zoned(jiff::tz::TimeZone::UTC).unwrap().timestamp();
         clock.advance(noon.duration_since(clock.now()));
-        let measures = Generator { campaigns: 3, adsets: 5, ads: 8, days: DAYS, ..Generator::new(TODAY) };
-        let range = DateRange::ending(TODAY, DAYS.try_into().unwrap());
+        let range = DateRange::ending(TODAY, account.days.try_into().unwrap());
         let app =
             App { app_id: APP_ID.to_owned(), app_secret: APP_SECRET.to_owned(), redirect_uris: Vec::new() };
         let now = clock.clone();
-        let config = Config::new(Source::Generated(measures), app, Arc::new(move || now.now()));
-        // The most complicated paging, so that there are many calls to fail.
-        let pages = PagingQuirks { short: true, empty_between: true, empty_last: true };
+        let config = Config::new(Source::Generated(account), app, Arc::new(move || now.now()));
         let behaviour = Behaviour { pages, strict: true, require_proof: true, ..Behaviour::default() };
         let sim = GraphSim::start(Config { behaviour, limits, ..config }).await.unwrap();
 
@@ -261,7 +267,7 @@ impl Fixture {
     }
 
     /// Delivers a message until it is done or fails permanently.
-    async fn deliver(&self, job: Job) -> Result<(), Error> {
+    pub(super) async fn deliver(&self, job: Job) -> Result<(), Error> {
         let mut last = Ok(());
         for _ in 0..MAX_DELIVERIES {
             last = self.process(&job).await;
@@ -429,7 +435,7 @@ async fn a_throttle_of_a_minute_costs_one_simulated_minute() {
 /// workspaces with the same ad account, and every message delivered twice.
 #[tokio::test]
 async fn workers_share_the_small_quotas_of_a_new_app_and_never_overrun_them() {
-    let fixture = Fixture::with(Limits::of(Tier::Limited)).await;
+    let fixture = Fixture::with(Fixture::small(), Fixture::odd_pages(), Limits::of(Tier::Limited)).await;
     let workspaces: Vec<_> = (1..=8).map(|number| tenant(&format!("w{number}")).unwrap()).collect();
     let mut jobs = Vec::new();
     for workspace in workspaces.clone() {

@@ -33,6 +33,7 @@ mod launch;
 mod leak_scanner;
 mod live;
 mod members;
+mod million_facts;
 mod odd_answers;
 mod oidc_discovery;
 mod pushes;
