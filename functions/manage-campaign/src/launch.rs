@@ -1,18 +1,21 @@
-//! A launch: one document becomes a campaign, an ad set and an ad, all PAUSED, or nothing.
+//! A launch: one document becomes a campaign with its ad sets and ads, all PAUSED, or nothing.
 //!
 //! Each step is saved as an intent before its call to Meta, and with the entity's id after it. A crash in between
 //! leaves an intent with an unknown outcome; the next worker searches for the entity by its name, which contains the
 //! launch id, before it creates anything. A step that fails permanently undoes the previous ones in reverse order.
 
+mod dry_run;
 mod saga;
+mod view;
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use connector::{AccountClient, Purpose};
-use domain::id::{AdAccountId, EntityId, LaunchId};
+use domain::entity::Level;
+use domain::id::{AdAccountId, LaunchId};
 use domain::job::Job;
-use domain::launch::{Launch, LaunchState, Step};
+use domain::launch::{Launch, LaunchState};
 use domain::platform::PlatformData;
 use domain::tenant::Tenant;
 use domain::{Error, FieldError};
@@ -20,21 +23,23 @@ use graph_api::account::AccountDetails;
 use graph_api::launch::{LaunchDefaults, LaunchSpec};
 use http::header::{HeaderValue, LOCATION};
 use http::{HeaderMap, Method, Request, StatusCode};
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use runtime::endpoint::{self, Endpoint};
 use runtime::operation::Header;
 use runtime::page::{Cursor, Limit, encode_cursor};
-use runtime::request::{AdAccountPath, Json, NoPath, NoQuery, RequestContext, idempotency_key};
+use runtime::request::{AdAccountPath, Json, NoPath, RequestContext, idempotency_key};
 use runtime::response::List;
 use runtime::session::{Role, Session};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use store::StoreError;
 use store::audit::AuditEvent;
 use store::launch::StoredLaunch;
 
+use self::dry_run::{DryRun, LaunchResponse};
 use self::saga::audit_event;
+use self::view::LaunchView;
 use crate::ManageCampaign;
 use crate::list::CAMPAIGNS;
 
@@ -50,43 +55,20 @@ const MAX_LAUNCH_AGE: SignedDuration = SignedDuration::from_hours(24);
 /// Maximum size of a launch document: it is stored as one item.
 const MAX_DOCUMENT_BYTES: usize = 64 * 1024;
 
-#[derive(Serialize)]
-#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
-pub(crate) struct LaunchView {
-    launch_id: LaunchId,
-    state: LaunchState,
-    ad_account: AdAccountId,
-    /// The campaign's name, as the document says it.
-    name: String,
-    started_at: Timestamp,
-    /// Subject of the session that requested it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    requested_by: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    campaign_id: Option<EntityId>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    adset_id: Option<EntityId>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ad_id: Option<EntityId>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    failure: Option<String>,
-}
+/// Steps of a launch that is done within its request. A larger one goes on in the background.
+const MAX_STEPS_IN_REQUEST: usize = 6;
 
-impl From<StoredLaunch> for LaunchView {
-    fn from(StoredLaunch { launch, requested_by, .. }: StoredLaunch) -> Self {
-        Self {
-            name: name_of(&launch),
-            started_at: launch.started_at,
-            requested_by,
-            campaign_id: launch.id_of(Step::Campaign).cloned(),
-            adset_id: launch.id_of(Step::AdSet).cloned(),
-            ad_id: launch.id_of(Step::Ad).cloned(),
-            launch_id: launch.id,
-            state: launch.state,
-            ad_account: launch.ad_account,
-            failure: launch.failure,
-        }
-    }
+/// Stands for the key of a launch that is not carried out.
+const DRY_RUN_KEY: &str = "dry run";
+
+/// How to launch.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+pub(crate) struct LaunchQuery {
+    /// Whether to check the document only. Nothing is created, and the `Idempotency-Key` is not used.
+    #[serde(default)]
+    dry_run: bool,
 }
 
 /// Which launches.
@@ -97,17 +79,6 @@ pub(crate) struct LaunchesQuery {
     #[serde(default)]
     limit: Limit<50, 100>,
     after: Option<Cursor>,
-}
-
-#[derive(Deserialize)]
-struct Named {
-    #[serde(default)]
-    name: String,
-}
-
-/// Returns the name of a launch's campaign; an empty one where the document cannot be read any more.
-fn name_of(launch: &Launch) -> String {
-    launch.document.read::<Named>().map(|named| named.name).unwrap_or_default()
 }
 
 /// A launch of the path.
@@ -122,14 +93,16 @@ pub(crate) fn launch() -> Endpoint<ManageCampaign> {
     endpoint::member(Method::POST, CAMPAIGNS, Role::Editor)
         .named("launch_campaign", "Launches a campaign")
         .description(
-            "A campaign, an ad set and an ad, all of them paused, or nothing. Where the document is silent, it takes the ad \
-             account's defaults.",
+            "A campaign with its ad sets and ads, all of them paused, or nothing. Where the document is silent, it takes the \
+             ad account's defaults. A large launch goes on after the response: its state is `running` until then. With \
+             `dry_run` nothing is created: the response has every finding and the requests that would be sent.",
         )
         .requires_idempotency_key("Chosen by the client, one per launch. A repeated request with the same key launches once.")
         .handles_own_idempotency()
         .fails_with(Error::Conflict, "The launch needs review, or the ad account is imported.")
         .changes_platform()
         .responds(StatusCode::CREATED, "The launch.", ManageCampaign::launch)
+        .or_responds::<DryRun>(StatusCode::OK, "application/json", "What a dry run found.")
         .with_header(
             Header::required("Location", "URL of the launch.").with_format("uri-reference"),
         )
@@ -150,12 +123,12 @@ pub(crate) fn get_launch() -> Endpoint<ManageCampaign> {
 impl ManageCampaign {
     async fn launch(
         self,
-        context: RequestContext<Session, AdAccountPath, NoQuery, Json<LaunchSpec>>,
-    ) -> Result<(HeaderMap, Json<LaunchView>), Error> {
-        let RequestContext { caller: session, path, body: Json(mut spec), request, .. } = context;
+        context: RequestContext<Session, AdAccountPath, LaunchQuery, Json<LaunchSpec>>,
+    ) -> Result<LaunchResponse, Error> {
+        let RequestContext { caller: session, path, query, body: Json(mut spec), request } = context;
         let workspace = &session.workspace;
         let account = self.connector.table.require_account(workspace, &path.ad_account).await?;
-        let key = idempotency_key(&request)?.ok_or_else(|| {
+        let key = idempotency_key(&request)?.or(query.dry_run.then_some(DRY_RUN_KEY)).ok_or_else(|| {
             let message = "send this header, with 1 to 255 visible ASCII characters of your own per launch: a repeated request with the same text launches once";
             FieldError::new("Idempotency-Key", message)
         })?;
@@ -164,17 +137,26 @@ impl ManageCampaign {
                 FieldError::new("body", format!("may have {MAX_DOCUMENT_BYTES} bytes at most")).into()
             );
         }
+        spec.resolve(&account.time_zone()?);
         let defaults: LaunchDefaults = account.launch_defaults.read()?;
         defaults.fill(&mut spec);
-        let mut field_errors = spec.check(account.currency);
+        let mut field_errors = spec.check(account.currency, self.host.clock.now());
         let connection = account.require_connection()?;
         let connection = self.connector.table.connection(workspace, connection).await?;
-        let (dsa, identities) = (spec.ad_set.dsa.as_ref(), &spec.ad_set.regional_identities);
         let details: AccountDetails = account.details.read()?;
         let is_system_user =
             account.accessible && connection.is_some_and(|connection| connection.is_system_user());
-        field_errors.extend(details.check_beneficiaries(is_system_user, dsa, identities, "ad_set."));
+        for (step, ad_set) in spec.steps_of_ad_sets() {
+            let (dsa, identities) = (ad_set.dsa.as_ref(), &ad_set.regional_identities);
+            let prefix = format!("{}.", spec.path_of(step));
+            field_errors.extend(details.check_beneficiaries(is_system_user, dsa, identities, &prefix));
+        }
         let requested = self.draft(&session, &request, &account.id, key, &spec)?;
+        if query.dry_run {
+            let launch = &requested.launch;
+            let dry_run = self.dry_run(workspace, launch, &spec, field_errors).await?;
+            return Ok(LaunchResponse::DryRun(Json(dry_run)));
+        }
         let earlier = self.connector.table.launch(workspace, &requested.launch.id).await?;
         // After a launch that was rolled back the key is free: what was wrong may be mended by now.
         let earlier = earlier.filter(|earlier| {
@@ -215,7 +197,8 @@ impl ManageCampaign {
         let location = format!("/v1/workspaces/{workspace}/launches/{}", launch.id);
         let location =
             HeaderValue::from_str(&location).map_err(|error| Error::Internal(error.to_string()))?;
-        Ok((HeaderMap::from_iter([(LOCATION, location)]), Json(LaunchView::from(stored))))
+        let headers = HeaderMap::from_iter([(LOCATION, location)]);
+        Ok(LaunchResponse::Launched(headers, Json(Box::new(LaunchView::from(stored)))))
     }
 
     async fn list_launches(
@@ -266,9 +249,18 @@ impl ManageCampaign {
             }
             Err(error) => Err(error),
         };
-        let Err(error) = result else { return Ok(()) };
+        let Err(error) = result else {
+            return match is_settled(&stored.launch) {
+                true => Ok(()),
+                // The invocation ends; the next one goes on.
+                false => self.host.queues.send(&[job_of(workspace, id)]).await,
+            };
+        };
         if now.duration_since(stored.launch.started_at) < MAX_LAUNCH_AGE {
-            return retry_later(&error.to_string());
+            return match error {
+                Error::RateLimited { .. } => Err(error),
+                error => retry_later(&error.to_string()),
+            };
         }
         tracing::error!(%workspace, launch = %id, %error, "A launch needs a person.");
         stored.launch.failure = Some(error.public_detail());
@@ -283,7 +275,13 @@ impl ManageCampaign {
         spec: &LaunchSpec,
     ) -> Result<StoredLaunch, Error> {
         let mut stored = self.create_or_load(&client.workspace, requested, spec).await?;
-        if !is_settled(&stored.launch) {
+        if is_settled(&stored.launch) {
+            return Ok(stored);
+        }
+        if stored.launch.steps.len() > MAX_STEPS_IN_REQUEST {
+            self.release(&client.workspace, &mut stored).await?;
+            self.host.queues.send(&[job_of(&client.workspace, &stored.launch.id)]).await?;
+        } else {
             self.run(client, &mut stored).await?;
         }
         Ok(stored)
@@ -306,9 +304,12 @@ impl ManageCampaign {
                 id,
                 ad_account: ad_account.clone(),
                 document: PlatformData::new(spec)?,
+                steps: spec.steps(),
                 state: LaunchState::Running,
                 created: Vec::new(),
                 intent: None,
+                intent_at: None,
+                resent: false,
                 failure: None,
                 started_at: now,
             },
@@ -330,10 +331,16 @@ impl ManageCampaign {
         let table = &self.connector.table;
         let (id, now) = (stored.launch.id.clone(), self.host.clock.now());
         // The recovery job first, so that every stored launch has one.
-        let job = Job::ResumeLaunch { workspace: workspace.clone(), launch: id.clone() };
-        self.host.queues.send_delayed(&job, RECOVERY_DELAY).await?;
-        let after =
-            json!({"name": spec.name, "objective": spec.objective, "daily_budget": spec.daily_budget});
+        self.host.queues.send_delayed(&job_of(workspace, &id), RECOVERY_DELAY).await?;
+        let count = |level| stored.launch.steps.iter().filter(|step| step.level() == level).count();
+        let after = json!({
+            "name": spec.name,
+            "objective": spec.objective,
+            "daily_budget": spec.daily_budget,
+            "lifetime_budget": spec.lifetime_budget,
+            "ad_sets": count(Level::AdSet),
+            "ads": count(Level::Ad),
+        });
         let event = AuditEvent { after, ..audit_event(&stored) }.at(now);
         match table.create_launch(workspace, &stored, &event).await {
             Ok(()) => return Ok(stored),
@@ -363,6 +370,10 @@ impl ManageCampaign {
             error => error.into(),
         })
     }
+}
+
+fn job_of(workspace: &Tenant, launch: &LaunchId) -> Job {
+    Job::ResumeLaunch { workspace: workspace.clone(), launch: launch.clone() }
 }
 
 fn in_progress() -> Error {

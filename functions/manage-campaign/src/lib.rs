@@ -4,6 +4,7 @@
 //! the table as Meta then returns the entity. A launch and a scheduled activation are state machines in the table, so
 //! that work resumes after a crash between any two steps.
 
+mod activate;
 mod change;
 mod launch;
 mod list;

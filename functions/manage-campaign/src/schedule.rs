@@ -1,14 +1,10 @@
-//! Scheduled activation: starts a campaign at a local time in a named time zone.
+//! Schedules: when a campaign is activated, as a local time in a named time zone.
 //!
 //! The table is authoritative: it names the valid timer, and a replaced or cancelled timer does nothing.
 
-use std::time::Duration;
-
-use connector::{AccountClient, Purpose};
-use domain::entity::{Changes, EffectiveStatus, Level, Status};
+use domain::entity::{EffectiveStatus, Level};
 use domain::id::{AdAccountId, EntityId};
 use domain::job::Job;
-use domain::launch::Step;
 use domain::tenant::Tenant;
 use domain::{Error, FieldError};
 use http::{Method, StatusCode};
@@ -24,37 +20,38 @@ use runtime::response::NoContent;
 use runtime::session::{Role, Session};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use store::StoreError;
 use store::account::canonical_time_zone;
-use store::audit::{Actor, AuditEvent};
-use store::schedule::{Activation, ActivationState};
+use store::schedule::{Activation, ActivationScope, ActivationState};
 
 use crate::ManageCampaign;
 use crate::change::EntityPath;
 
-/// Maximum time after the scheduled activation during which a failing one is retried.
-const MAX_ACTIVATION_DELAY: SignedDuration = SignedDuration::from_hours(6);
-
 /// Latest accepted year.
 const MAX_SCHEDULE_YEAR: i16 = 2100;
 
-/// Delay between two attempts.
-const RETRY_DELAY: Duration = Duration::from_secs(60);
+/// What stands for this moment in place of a time.
+const NOW: &str = "now";
+
+/// How much later than now the timer of an immediate activation comes due. It matters only if its message is lost.
+const TIMER_AFTER_NOW: SignedDuration = SignedDuration::from_mins(1);
 
 #[derive(Deserialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewSchedule {
-    /// Local time without an offset: `2026-12-01T09:00:00`.
+    /// Local time without an offset: `2026-12-01T09:00:00`; or `now`.
     #[cfg_attr(
         feature = "describe",
         schemars(regex(
-            pattern = "^(20[0-9]{2}|2100)-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?$"
+            pattern = "^(now|(20[0-9]{2}|2100)-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?)$"
         ))
     )]
     activate_at: String,
     /// IANA zone; the ad account's when absent.
     timezone: Option<String>,
+    /// What is activated with the campaign. When absent: every ad set and ad that it holds then, if none of its ads is
+    /// active in an active ad set; otherwise the campaign alone.
+    scope: Option<ActivationScope>,
 }
 
 const SCHEDULE: &str = "/v1/workspaces/{workspace}/ad-accounts/{ad_account}/campaigns/{id}/schedule";
@@ -68,7 +65,10 @@ pub(crate) fn get_schedule() -> Endpoint<ManageCampaign> {
 pub(crate) fn set_schedule() -> Endpoint<ManageCampaign> {
     endpoint::member(Method::PUT, SCHEDULE, Role::Editor)
         .named("schedule_campaign", "Sets the time at which a campaign is activated")
-        .description("An activation that is set already is replaced.")
+        .description(
+            "An activation that is set already is replaced. At its time it acts on what the campaign holds then: ads first, \
+             then ad sets, the campaign last. Afterwards `problems` names what cannot deliver, and why.",
+        )
         .checks_version()
         .fails_with(
             Error::Conflict,
@@ -102,7 +102,11 @@ impl ManageCampaign {
             return Err(Error::Conflict("the campaign is archived or deleted".to_owned()));
         }
         let timezone = canonical_time_zone(requested.timezone.as_deref().unwrap_or(&account.timezone))?;
-        let at = self.local_time(&requested.activate_at, &timezone)?;
+        let is_now = requested.activate_at == NOW;
+        let at = match is_now {
+            true => self.local_now(&timezone)?,
+            false => self.local_time(&requested.activate_at, &timezone)?,
+        };
 
         let before = self.connector.table.activation(workspace, &account.id, &campaign).await?;
         require_match(&request, &before)?;
@@ -115,19 +119,25 @@ impl ManageCampaign {
             timezone,
             version: before.as_ref().map_or(1, |before| before.version + 1),
             timer: random::id()?,
+            scope: requested.scope,
             state: ActivationState::Scheduled,
             failure: None,
+            problems: Vec::new(),
         };
         let event = user_event(&session, "campaign.scheduled", format!("campaign/{}", activation.campaign))?;
         let event = event
             .in_account(&account.id)
             .with_change(before.as_ref().map_or(Value::Null, audit_value), audit_value(&activation));
-        self.set_timer(workspace, &account.id, &activation).await?;
+        let due = if is_now { at.saturating_add(TIMER_AFTER_NOW) } else { at };
+        self.set_timer(workspace, &account.id, &Activation { at: due, ..activation.clone() }).await?;
         let event = event.done_at(self.host.clock.now());
         let table = &self.connector.table;
         table.upsert_activation(workspace, &account.id, &activation, before.as_ref(), Some(&event)).await?;
         if let Some(before) = before {
             self.host.schedules.cancel_timer(&before.timer).await?;
+        }
+        if is_now {
+            self.host.queues.send(&[job_of(workspace, &account.id, &activation)]).await?;
         }
         Ok(Json(activation))
     }
@@ -139,12 +149,7 @@ impl ManageCampaign {
         ad_account: &AdAccountId,
         activation: &Activation,
     ) -> Result<(), Error> {
-        let job = Job::ActivateCampaign {
-            workspace: workspace.clone(),
-            ad_account: ad_account.clone(),
-            campaign: activation.campaign.clone(),
-            timer: activation.timer.clone(),
-        };
+        let job = job_of(workspace, ad_account, activation);
         self.host.schedules.set_timer(&activation.timer, activation.at, &activation.timezone, &job).await
     }
 
@@ -196,6 +201,13 @@ impl ManageCampaign {
         Ok(true)
     }
 
+    /// Returns the local time in a zone, in full seconds.
+    fn local_now(&self, timezone: &str) -> Result<DateTime, Error> {
+        let zone = TimeZone::get(timezone).map_err(|error| Error::Internal(error.to_string()))?;
+        let now = self.host.clock.now().to_zoned(zone).datetime();
+        now.with().subsec_nanosecond(0).build().map_err(|error| Error::Internal(error.to_string()))
+    }
+
     /// Parses a local time that exists in the zone and lies in the future.
     fn local_time(&self, text: &str, timezone: &str) -> Result<DateTime, Error> {
         let invalid = |message: String| Error::from(FieldError::new("activate_at", message));
@@ -225,103 +237,19 @@ impl ManageCampaign {
         }
         Ok(at)
     }
+}
 
-    /// Handles a timer that fired.
-    pub(crate) async fn activate(
-        &self,
-        workspace: &Tenant,
-        ad_account: &AdAccountId,
-        campaign: &EntityId,
-        timer: &str,
-    ) -> Result<(), Error> {
-        let table = &self.connector.table;
-        let due = table.activation(workspace, ad_account, campaign).await?;
-        let pending = [ActivationState::Scheduled, ActivationState::Activating];
-        let Some(due) = due.filter(|due| due.timer == timer && pending.contains(&due.state)) else {
-            tracing::info!(%workspace, %campaign, "An obsolete timer fired.");
-            return Ok(());
-        };
-        // Recorded before it is executed: from here on it cannot be cancelled, and any worker resumes it.
-        let activating =
-            Activation { state: ActivationState::Activating, version: due.version + 1, ..due.clone() };
-        // All attempts share one event, which the first one records.
-        let actor = Actor::Schedule { timer: timer.to_owned() };
-        let event = AuditEvent::new(
-            format!("timer/{timer}"),
-            actor,
-            "campaign.activated",
-            format!("campaign/{campaign}"),
-        );
-        let event =
-            event.in_account(ad_account).with_change(audit_value(&due), json!({"status": Status::Active}));
-        let intended = event.clone().at(self.host.clock.now());
-        let intended = (due.state == ActivationState::Scheduled).then_some(&intended);
-        match table.upsert_activation(workspace, ad_account, &activating, Some(&due), intended).await {
-            Ok(()) => {}
-            Err(StoreError::Conflict) => return Ok(()),
-            Err(error) => return Err(error.into()),
-        }
-        let mut trace = None;
-        let outcome = match self.connector.open(workspace, ad_account, Purpose::Action).await {
-            Ok(client) => {
-                let started = self.start(&client, campaign).await;
-                trace = client.request_id();
-                client.close(started).await
-            }
-            Err(error) => Err(error),
-        };
-        let event = event.ended(&outcome, trace);
-        let (state, failure) = match outcome {
-            Ok(()) => (ActivationState::Activated, None),
-            Err(error) if error.is_retryable() && !self.is_late(&due) => {
-                return Err(Error::RateLimited { retry_after: RETRY_DELAY, reason: error.to_string() });
-            }
-            Err(error) => {
-                tracing::warn!(%workspace, %campaign, %error, "An activation failed.");
-                (ActivationState::Failed, Some(error.public_detail()))
-            }
-        };
-        tracing::info!(%workspace, %campaign, ?state, failure, "Ran a scheduled activation.");
-        let concluded = Activation { state, failure, version: activating.version + 1, ..activating.clone() };
-        let event = event.at(self.host.clock.now());
-        match table
-            .upsert_activation(workspace, ad_account, &concluded, Some(&activating), Some(&event))
-            .await
-        {
-            Ok(()) | Err(StoreError::Conflict) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    fn is_late(&self, due: &Activation) -> bool {
-        // A time that cannot be resolved counts as past.
-        let zone = TimeZone::get(&due.timezone);
-        let at = zone.and_then(|zone| zone.to_ambiguous_zoned(due.at).compatible());
-        at.map_or(true, |at| self.host.clock.now().duration_since(at.timestamp()) > MAX_ACTIVATION_DELAY)
-    }
-
-    /// Activates a campaign. For one that was launched here, the ad and the ad set are activated first and the campaign
-    /// last, because only all three together deliver, and nothing may run before all of them are ready.
-    async fn start(&self, client: &AccountClient, campaign: &EntityId) -> Result<(), Error> {
-        let launches = self.connector.table.launches(&client.workspace).await?;
-        let ours = launches
-            .into_iter()
-            .map(|stored| stored.launch)
-            .find(|launch| launch.id_of(Step::Campaign) == Some(campaign));
-        let below = ours.map(|launch| launch.created).unwrap_or_default();
-        let below = below.into_iter().skip(1).rev().map(|created| (created.step.level(), created.id));
-        let active = Changes { status: Some(Status::Active), ..Changes::default() };
-        for (level, id) in below.chain([(Level::Campaign, campaign.clone())]) {
-            client.apply_change(level, &id, &active).await?;
-        }
-        // The descendants' effective status changes only once the campaign is active.
-        client.refresh(Level::Campaign, campaign).await?;
-        client.refresh_descendants(Level::Campaign, campaign).await
+fn job_of(workspace: &Tenant, ad_account: &AdAccountId, activation: &Activation) -> Job {
+    Job::ActivateCampaign {
+        workspace: workspace.clone(),
+        ad_account: ad_account.clone(),
+        campaign: activation.campaign.clone(),
+        timer: activation.timer.clone(),
     }
 }
 
 /// Returns an activation as a value of the audit log.
-fn audit_value(activation: &Activation) -> Value {
+pub(crate) fn audit_value(activation: &Activation) -> Value {
     json!({"activate_at": activation.at.to_string(), "timezone": activation.timezone, "timer": activation.timer})
 }
 

@@ -1,5 +1,7 @@
 //! `adflight`: the whole system on one machine.
 
+mod launches;
+
 use std::cell::Cell;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
@@ -50,6 +52,10 @@ enum Command {
     Sim(Sim),
     /// Print a session token for curl.
     Token(Token),
+    /// Launch a document, or check it with --dry-run.
+    Launch(launches::Launch),
+    /// List the newest launches of a workspace.
+    Launches(launches::Api),
     /// The audit log.
     #[command(subcommand)]
     Audit(AuditCommand),
@@ -156,6 +162,8 @@ async fn main() -> ExitCode {
         Some(Command::Up(args)) => up(*args).await,
         Some(Command::Sim(args)) => sim(args).await,
         Some(Command::Token(args)) => token(args),
+        Some(Command::Launch(args)) => launches::launch(args).await,
+        Some(Command::Launches(api)) => launches::list(&api).await,
         Some(Command::Audit(AuditCommand::Verify { workspace, data, table, roots })) => {
             verify(&table.map_or(TableLocation::Local(data), TableLocation::Aws), &workspace, &roots).await
         }

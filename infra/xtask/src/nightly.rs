@@ -69,7 +69,8 @@ impl Suite {
             }
             Self::Faults => {
                 faults(FAULT_SEEDS)?;
-                let million = ["test", "--workspace", "--quiet", "--test", "journeys", "--", "million_facts::"];
+                let million =
+                    ["test", "--workspace", "--quiet", "--test", "journeys", "--", "million_facts::"];
                 let mut test = command("cargo", &million);
                 test.args(["--include-ignored", "--nocapture"]);
                 run(test)
@@ -95,7 +96,7 @@ impl Suite {
 }
 
 /// The fault stories with this many random mixes, ten times as many schedules of the publication of facts, and a process
-/// that dies at every call of a sync, and at every pair of calls of a chunk.
+/// that dies at every call of a sync or a launch, and at every pair of calls of a chunk or a launch.
 pub(crate) fn faults(seeds: u64) -> anyhow::Result<()> {
     let stories = ["test", "--workspace", "--quiet", "--test", "journeys", "--", "faults::", "--nocapture"];
     let mut test = command("cargo", &stories);
@@ -105,7 +106,7 @@ pub(crate) fn faults(seeds: u64) -> anyhow::Result<()> {
     let mut test = command("cargo", &schedules);
     test.env("FACT_SCHEDULES", (10 * seeds).to_string());
     run(test)?;
-    let deaths = ["test", "--workspace", "--quiet", "--test", "journeys", "--", "sync_crashes::"];
+    let deaths = ["test", "--workspace", "--quiet", "--test", "journeys", "--", "_crashes::"];
     let mut test = command("cargo", &deaths);
     test.env("CRASH_STRIDE", "1");
     run(test)

@@ -249,6 +249,20 @@ impl AccountClient {
         }
     }
 
+    /// Finds every entity of a level that bears the mark of a launch.
+    pub async fn find_marked(&self, launch: &Launch, level: Level) -> Result<Vec<EntityId>, Error> {
+        match &self.platform {
+            PlatformClient::Meta(meta) => meta.find_marked(launch, level).await,
+        }
+    }
+
+    /// Asks the platform whether it would create the entity of a step, without creating it. Those above it must exist.
+    pub async fn validate(&self, launch: &Launch, step: Step) -> Result<(), Error> {
+        match &self.platform {
+            PlatformClient::Meta(meta) => meta.validate(launch, step).await,
+        }
+    }
+
     /// Gives an entity that a step has created the name that the launch document says: until then it bears a mark by which
     /// it is found.
     pub async fn name_created(&self, launch: &Launch, created: &Created) -> Result<(), Error> {
@@ -306,8 +320,9 @@ impl AccountClient {
         }
     }
 
-    /// Reads and stores the descendants of an entity: a change of its status changes theirs.
-    pub async fn refresh_descendants(&self, level: Level, id: &EntityId) -> Result<(), Error> {
+    /// Reads and stores the descendants of an entity, which a change of its status changes, and returns them.
+    pub async fn refresh_descendants(&self, level: Level, id: &EntityId) -> Result<Vec<Entity>, Error> {
+        let mut descendants = Vec::new();
         for below in [Level::AdSet, Level::Ad].into_iter().filter(|below| *below > level) {
             let fetch_number = self.table.begin_fetch(&self.workspace, &self.account.id).await?;
             let mut pages = self.list_descendants(below, (level, id));
@@ -315,9 +330,10 @@ impl AccountClient {
                 for entity in page {
                     let stored = StoredEntity { entity, fetch_number, hidden: false };
                     self.table.upsert_entity(&self.workspace, &self.account.id, &stored).await?;
+                    descendants.push(stored.entity);
                 }
             }
         }
-        Ok(())
+        Ok(descendants)
     }
 }

@@ -300,13 +300,32 @@ impl MetaClient {
     pub(crate) async fn create(&self, launch: &Launch, step: Step) -> Result<EntityId, Error> {
         let spec: LaunchSpec = launch.document.read()?;
         let response = self.caller.create_step(launch, &spec, step).await;
-        let hint = response.as_ref().err().and_then(|error| error_hint(error, &spec));
+        self.check_step(response, &spec, step).await
+    }
+
+    pub(crate) async fn validate(&self, launch: &Launch, step: Step) -> Result<(), Error> {
+        let spec: LaunchSpec = launch.document.read()?;
+        let response = self.caller.validate_step(launch, &spec, step).await;
+        self.check_step(response, &spec, step).await
+    }
+
+    async fn check_step<T>(
+        &self,
+        response: Result<T, GraphError>,
+        spec: &LaunchSpec,
+        step: Step,
+    ) -> Result<T, Error> {
+        let hint = response.as_ref().err().and_then(|error| error_hint(error, spec, step));
         self.check_response(response).await.map_err(|error| match (error, hint) {
             (Error::RejectedByPlatform(why), Some(hint)) => {
                 Error::RejectedByPlatform(format!("{why}; {hint}"))
             }
             (error, _) => error,
         })
+    }
+
+    pub(crate) async fn find_marked(&self, launch: &Launch, level: Level) -> Result<Vec<EntityId>, Error> {
+        self.check_response(self.caller.find_marked(launch, level).await).await
     }
 
     pub(crate) async fn find_created(&self, launch: &Launch, step: Step) -> Result<Option<EntityId>, Error> {

@@ -1,17 +1,21 @@
 //! Creatives of ads. Only their name and status can be changed, so a new text requires a new creative.
 
+mod content;
 mod spec;
 
 use domain::id::AdAccountId;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::client::UserClient;
 use crate::error::GraphError;
 use crate::id::{ImageHash, ObjectId, PageId, VideoId};
 use crate::page::Pages;
 
-pub use self::spec::{CreativeSpec, LinkSpec};
+use self::content::parts;
+pub use self::spec::{CardSpec, CreativeSpec, InstagramPostSpec, LinkSpec};
+
+pub(crate) use self::content::ad_creative;
 
 const FIELDS: &str =
     "id,name,status,object_story_id,effective_object_story_id,object_story_spec,thumbnail_url";
@@ -45,54 +49,6 @@ pub struct Creative {
     pub video: Option<VideoId>,
     /// The URL of a thumbnail, valid for some days.
     pub thumbnail_url: Option<String>,
-}
-
-/// A creative to create.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewCreative {
-    /// Its name, for people and for finding it again.
-    pub name: String,
-    /// Its content.
-    pub story: Story,
-}
-
-/// The content of a creative.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Story {
-    /// A Page's post as `pageid_postid`; it keeps its likes and comments.
-    Post(String),
-    /// A link with a picture, or with products of a catalog.
-    Link(LinkSpec),
-    /// A video with a link.
-    Video(VideoStory),
-}
-
-/// A video with a link.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct VideoStory {
-    /// The Page that publishes it.
-    pub page: PageId,
-    /// The video, which must be ready.
-    pub video: VideoId,
-    /// The picture shown until it plays. Meta requires one (subcode 1443226).
-    pub cover: Cover,
-    /// The text above the video.
-    pub message: String,
-    /// The headline below it.
-    pub headline: Option<String>,
-    /// The destination of a click: a video has no link other than that of its button.
-    pub link: String,
-    /// The type of its button, such as `SHOP_NOW`.
-    pub call_to_action: String,
-}
-
-/// The cover picture of a video.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Cover {
-    /// An image of the ad account.
-    Image(ImageHash),
-    /// A URL, such as that of one of the video's thumbnails.
-    Url(String),
 }
 
 #[derive(Deserialize)]
@@ -196,9 +152,10 @@ impl UserClient {
     pub async fn create_creative(
         &self,
         account: &AdAccountId,
-        creative: &NewCreative,
+        name: &str,
+        content: &CreativeSpec,
     ) -> Result<ObjectId, GraphError> {
-        let form = form(creative);
+        let form = form(name, content);
         let form: Vec<_> = form.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let created: Created = self.create(&creatives_path(account), &form).await?;
         Ok(created.id)
@@ -208,9 +165,10 @@ impl UserClient {
     pub async fn validate_creative(
         &self,
         account: &AdAccountId,
-        creative: &NewCreative,
+        name: &str,
+        content: &CreativeSpec,
     ) -> Result<(), GraphError> {
-        let form = form(creative);
+        let form = form(name, content);
         let form = form.iter().map(|(name, value)| (*name, value.as_str()));
         let form: Vec<_> = form.chain([VALIDATE_ONLY]).collect();
         self.update(&creatives_path(account), &form).await
@@ -220,79 +178,12 @@ impl UserClient {
 /// The parameter that makes Meta validate a creation without carrying it out.
 pub(crate) const VALIDATE_ONLY: (&str, &str) = ("execution_options", r#"["validate_only"]"#);
 
-/// Returns the `creative` parameter of an ad. A creative that is created with the ad gets this name.
-pub(crate) fn ad_creative(creative: &CreativeSpec, name: &str) -> Value {
-    match creative {
-        CreativeSpec::CreativeId(id) => json!({"creative_id": id}),
-        CreativeSpec::PostId(post) => json!({"object_story_id": post}),
-        CreativeSpec::Link(link) => {
-            let parts = link_parts(link).into_iter().map(|(part, value)| (part.to_owned(), value));
-            let name = ("name".to_owned(), json!(name));
-            Value::Object(parts.chain([name]).collect())
-        }
-    }
-}
-
-fn form(creative: &NewCreative) -> Vec<(&'static str, String)> {
-    let parts = match &creative.story {
-        Story::Post(post) => vec![("object_story_id", json!(post))],
-        Story::Link(link) => link_parts(link),
-        Story::Video(story) => vec![("object_story_spec", video_spec(story))],
-    };
+/// Returns the parameters of a creative with this name.
+fn form(name: &str, content: &CreativeSpec) -> Vec<(&'static str, String)> {
     // Parameters are plain text, or JSON for structured values.
     let text = |value: Value| value.as_str().map(str::to_owned).unwrap_or_else(|| value.to_string());
-    let parts = parts.into_iter().map(|(part, value)| (part, text(value)));
-    parts.chain([("name", creative.name.clone())]).collect()
-}
-
-/// Returns the parameters of a creative that shows a link. With a product set it is a template, which Meta fills with a
-/// product for each viewer.
-fn link_parts(link: &LinkSpec) -> Vec<(&'static str, Value)> {
-    let mut data = json!({"link": link.link, "message": link.message});
-    let more = [
-        ("name", link.headline.as_deref()),
-        ("description", link.description.as_deref()),
-        ("image_hash", link.image.as_ref().map(ImageHash::as_str)),
-    ];
-    for (field, value) in more {
-        if let Some(value) = value {
-            data[field] = json!(value);
-        }
-    }
-    if let Some(button) = &link.call_to_action {
-        data["call_to_action"] = call_to_action_of(button, &link.link);
-    }
-    let kind = if link.product_set.is_some() { "template_data" } else { "link_data" };
-    let mut story = json!({ kind: data });
-    if let Some(page) = &link.page {
-        story["page_id"] = json!(page);
-    }
-    if let Some(user) = &link.instagram_user {
-        story["instagram_user_id"] = json!(user);
-    }
-    let products = link.product_set.iter().map(|set| ("product_set_id", json!(set)));
-    [("object_story_spec", story)].into_iter().chain(products).collect()
-}
-
-fn video_spec(story: &VideoStory) -> Value {
-    let (cover, picture) = match &story.cover {
-        Cover::Image(hash) => ("image_hash", hash.as_str()),
-        Cover::Url(url) => ("image_url", url.as_str()),
-    };
-    let mut video = json!({
-        "video_id": story.video,
-        cover: picture,
-        "message": story.message,
-        "call_to_action": call_to_action_of(&story.call_to_action, &story.link),
-    });
-    if let Some(headline) = &story.headline {
-        video["title"] = json!(headline);
-    }
-    json!({"page_id": story.page, "video_data": video})
-}
-
-fn call_to_action_of(kind: &str, link: &str) -> Value {
-    json!({"type": kind, "value": {"link": link}})
+    let parts = parts(content, None).into_iter().map(|(part, value)| (part, text(value)));
+    parts.chain([("name", name.to_owned())]).collect()
 }
 
 fn creatives_path(account: &AdAccountId) -> String {

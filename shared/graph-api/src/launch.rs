@@ -1,24 +1,52 @@
 //! Creates, changes and deletes campaigns, ad sets and ads.
 
+mod ad;
+mod ad_set;
+mod audience;
+mod bid;
+mod day_part;
 mod defaults;
 mod error_hint;
+mod findings;
+mod form;
+mod goal;
 mod spec;
 
-use domain::entity::{Changes, Status};
+use std::borrow::Cow;
+use std::time::Duration;
+
+use domain::entity::{Changes, Level, Status};
 use domain::id::EntityId;
 use domain::launch::{Launch, Step};
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
 
+use self::form::{form, path};
 use crate::client::UserClient;
-use crate::creative::{VALIDATE_ONLY, ad_creative};
-use crate::entities::edge;
-use crate::error::GraphError;
-use crate::regulation::{RegionalIdentities, Regulation};
+use crate::creative::VALIDATE_ONLY;
+use crate::error::{Details, GraphError};
+use crate::error_code::ThrottleScope;
+use crate::media::VideoState;
 
+pub use self::ad::AdSpec;
+pub use self::ad_set::AdSetSpec;
+pub use self::audience::{Audience, City, Gender, Placements};
+pub use self::day_part::{Day, DayPart};
 pub use self::defaults::LaunchDefaults;
 pub use self::error_hint::error_hint;
-pub use self::spec::{AdSetSpec, AdSpec, LaunchSpec};
+pub use self::goal::Attribution;
+pub use self::spec::{LaunchDocument, LaunchSpec};
+
+/// How long to wait for a video that is processed.
+const PROCESSING_PAUSE: Duration = Duration::from_secs(30);
+
+/// A request that creates an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepRequest {
+    /// The edge, such as `act_1/campaigns`.
+    pub path: String,
+    /// The parameters. Where an object above does not exist yet, its step in braces stands for its id.
+    pub form: Vec<(&'static str, String)>,
+}
 
 #[derive(Deserialize)]
 struct CreatedId {
@@ -36,10 +64,32 @@ impl UserClient {
         spec: &LaunchSpec,
         step: Step,
     ) -> Result<EntityId, GraphError> {
-        let form = form(launch, spec, step);
+        let form = form(launch, self.with_covers(spec, step).await?.as_ref(), step);
         let form: Vec<_> = form.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let created: CreatedId = self.create(&path(launch, step), &form).await?;
         Ok(created.id)
+    }
+
+    /// Gives the videos of an ad that have no cover their own first picture, which Meta requires. Waits for videos that
+    /// are still processed, by [`GraphError::RateLimited`].
+    async fn with_covers<'a>(
+        &self,
+        spec: &'a LaunchSpec,
+        step: Step,
+    ) -> Result<Cow<'a, LaunchSpec>, GraphError> {
+        let video = spec.ad(step).and_then(|ad| ad.creative.video_without_cover());
+        let Some(id) = video else { return Ok(Cow::Borrowed(spec)) };
+        let video = self.video(id).await?;
+        if let VideoState::Processing { percent } = video.state {
+            let details = Details::of(format!("video {id} is still being processed: {percent} %"));
+            let (after, scope) = (PROCESSING_PAUSE, ThrottleScope::Action);
+            return Err(GraphError::RateLimited { after, scope, details });
+        }
+        let mut spec = spec.clone();
+        if let Some(ad) = spec.ad_mut(step) {
+            ad.creative.set_cover(video.picture);
+        }
+        Ok(Cow::Owned(spec))
     }
 
     /// Validates a launch step at Meta without creating its object. The objects of the steps before it must exist.
@@ -51,7 +101,7 @@ impl UserClient {
         spec: &LaunchSpec,
         step: Step,
     ) -> Result<(), GraphError> {
-        let form = form(launch, spec, step);
+        let form = form(launch, self.with_covers(spec, step).await?.as_ref(), step);
         let form = form.iter().map(|(name, value)| (*name, value.as_str()));
         let form: Vec<_> = form.chain([VALIDATE_ONLY]).collect();
         self.update(&path(launch, step), &form).await
@@ -67,6 +117,12 @@ impl UserClient {
         let name = spec.marked_name(launch, step);
         let found = self.entities_named(&launch.ad_account, step.level(), launch.id.as_str()).await?;
         Ok(found.into_iter().find(|object| object.name.as_ref() == Some(&name)).map(|object| object.id))
+    }
+
+    /// Finds every object of a level whose name has the launch's mark.
+    pub async fn find_marked(&self, launch: &Launch, level: Level) -> Result<Vec<EntityId>, GraphError> {
+        let found = self.entities_named(&launch.ad_account, level, launch.id.as_str()).await?;
+        Ok(found.into_iter().map(|object| object.id).collect())
     }
 
     /// Sets values of an object. Idempotent, because the values are targets.
@@ -87,98 +143,7 @@ impl UserClient {
     }
 }
 
-fn path(launch: &Launch, step: Step) -> String {
-    format!("{}/{}", launch.ad_account, edge(step.level()))
-}
-
-type Form = Vec<(&'static str, String)>;
-
-fn form(launch: &Launch, spec: &LaunchSpec, step: Step) -> Form {
-    match step {
-        Step::Campaign => campaign_form(launch, spec),
-        Step::AdSet => ad_set_form(launch, spec),
-        Step::Ad => ad_form(launch, spec),
-    }
-}
-
-fn paused(launch: &Launch, spec: &LaunchSpec, step: Step) -> Form {
-    vec![("name", spec.marked_name(launch, step)), ("status", "PAUSED".to_owned())]
-}
-
-fn campaign_form(launch: &Launch, spec: &LaunchSpec) -> Form {
-    let mut form = paused(launch, spec, Step::Campaign);
-    form.extend([
-        ("objective", spec.objective.clone()),
-        ("buying_type", "AUCTION".to_owned()),
-        ("special_ad_categories", json!(spec.special_ad_categories).to_string()),
-        ("daily_budget", spec.daily_budget.amount.to_string()),
-        // Meta's default is LOWEST_COST_WITH_BID_CAP, which requires a bid.
-        ("bid_strategy", "LOWEST_COST_WITHOUT_CAP".to_owned()),
-    ]);
-    // Special ad categories require the countries in which they apply (Marketing API, "Special Ad Categories").
-    if spec.special_ad_categories.iter().any(|category| category != "NONE") {
-        form.push(("special_ad_category_country", json!(spec.ad_set.countries).to_string()));
-    }
-    let promoted = spec.catalog.as_ref().map(|catalog| json!({"product_catalog_id": catalog}));
-    form.extend(promoted.map(|promoted| ("promoted_object", promoted.to_string())));
-    form
-}
-
-fn ad_set_form(launch: &Launch, spec: &LaunchSpec) -> Form {
-    let mut form = paused(launch, spec, Step::AdSet);
-    let spec = &spec.ad_set;
-    let targeting = json!({
-        "geo_locations": {"countries": spec.countries},
-        "targeting_automation": {"advantage_audience": u8::from(spec.advantage_audience)},
-    });
-    form.extend([
-        ("campaign_id", id_text(launch, Step::Campaign)),
-        ("optimization_goal", spec.optimization_goal.clone()),
-        ("billing_event", spec.billing_event.clone()),
-        ("targeting", targeting.to_string()),
-    ]);
-    form.extend(spec.promoted_object.as_ref().map(|object| ("promoted_object", json!(object).to_string())));
-    form.extend(
-        spec.dsa
-            .iter()
-            .flat_map(|dsa| [("dsa_payor", dsa.payor.clone()), ("dsa_beneficiary", dsa.beneficiary.clone())]),
-    );
-    if !spec.regional_identities.is_empty() {
-        let categories: Vec<_> = spec.regional_identities.keys().collect();
-        form.extend([
-            ("regional_regulated_categories", json!(categories).to_string()),
-            ("regional_regulation_identities", identities(&spec.regional_identities).to_string()),
-        ]);
-    }
-    form
-}
-
-/// Returns verified identities in Meta's form: flat, with names prefixed by the regulation. The field is `payer` here,
-/// but `payor` for the EU's DSA.
-fn identities(named: &RegionalIdentities) -> Value {
-    let fields = named.iter().flat_map(|(regulation, identities)| {
-        let regulation = match regulation {
-            Regulation::TaiwanUniversal => "taiwan_universal",
-            Regulation::TaiwanFinserv => "taiwan_finserv",
-            Regulation::SingaporeUniversal => "singapore_universal",
-            Regulation::ThailandUniversal | Regulation::BrazilRegulation => "universal",
-            Regulation::AustraliaFinserv => "australia_finserv",
-            Regulation::IndiaFinserv => "india_finserv",
-        };
-        [("payer", &identities.payer), ("beneficiary", &identities.beneficiary)]
-            .map(|(part, id)| (format!("{regulation}_{part}"), json!(id)))
-    });
-    Value::Object(fields.collect::<Map<_, _>>())
-}
-
-fn ad_form(launch: &Launch, spec: &LaunchSpec) -> Form {
-    let creative = ad_creative(&spec.ad.creative, spec.name_of(Step::Ad));
-    let mut form = paused(launch, spec, Step::Ad);
-    form.extend([("adset_id", id_text(launch, Step::AdSet)), ("creative", creative.to_string())]);
-    form.extend(spec.ad.conversion_domain.clone().map(|domain| ("conversion_domain", domain)));
-    form
-}
-
-fn id_text(launch: &Launch, step: Step) -> String {
-    launch.id_of(step).map(ToString::to_string).unwrap_or_default()
+/// Returns the request that creates the object of a step, as a dry run shows it.
+pub fn step_request(launch: &Launch, spec: &LaunchSpec, step: Step) -> StepRequest {
+    StepRequest { path: path(launch, step), form: form(launch, spec, step) }
 }

@@ -150,7 +150,7 @@ impl AdAccount {
     }
 
     /// Returns the time zone. It was valid when the account was stored; another zone instead would shift every day.
-    fn time_zone(&self) -> Result<TimeZone, Error> {
+    pub fn time_zone(&self) -> Result<TimeZone, Error> {
         TimeZone::get(&self.timezone).map_err(|_| {
             let (id, timezone) = (&self.id, &self.timezone);
             Error::Conflict(format!(

@@ -1,5 +1,6 @@
 //! Scheduled activations of campaigns.
 
+use domain::entity::Level;
 use domain::id::{AdAccountId, EntityId};
 use domain::tenant::Tenant;
 use jiff::civil::DateTime;
@@ -23,11 +24,43 @@ pub struct Activation {
     pub version: u64,
     /// The timer that activates it: any other that comes due does nothing.
     pub timer: String,
+    /// What is activated with the campaign. Until it is activated that may be open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<ActivationScope>,
     /// Where it stands.
     pub state: ActivationState,
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
+    /// Ad sets and ads that cannot deliver although they were to, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<ActivationProblem>,
+}
+
+/// What is activated with a campaign.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum ActivationScope {
+    /// The campaign alone: ad sets and ads keep their status.
+    Campaign,
+    /// Also every ad set and ad that it holds then.
+    Everything,
+}
+
+/// Something that cannot deliver.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+pub struct ActivationProblem {
+    /// Ad set or ad.
+    pub level: Level,
+    /// Its id.
+    pub id: EntityId,
+    /// Its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Why.
+    pub reason: String,
 }
 
 /// Where an activation stands.
@@ -43,7 +76,7 @@ pub enum ActivationState {
     Cancelled,
     /// The campaign was activated.
     Activated,
-    /// The platform refused; `reason` says why.
+    /// The platform refused, or nothing in the campaign can deliver; `failure` says why.
     Failed,
 }
 

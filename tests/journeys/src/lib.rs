@@ -43,7 +43,8 @@ pub const TODAY: Date = date(2026, 11, 20);
 pub struct Scenario {
     /// The system.
     pub system: System,
-    http: reqwest::Client,
+    /// A client without redirects.
+    pub http: reqwest::Client,
     /// Searches for leaked secrets.
     pub scanner: LeakScanner,
     violations: Arc<Mutex<Vec<String>>>,

@@ -1,41 +1,59 @@
 //! The steps of a launch: run, named and committed, or undone.
 
+use std::time::Duration;
+
 use connector::AccountClient;
 use domain::Error;
 use domain::entity::Level;
 use domain::id::EntityId;
 use domain::launch::{Created, Launch, LaunchState, Step};
 use domain::tenant::Tenant;
+use graph_api::launch::LaunchSpec;
 use jiff::SignedDuration;
+use runtime::deadline;
 use serde_json::{Map, Value, json};
 use store::audit::{Actor, AuditEvent, Phase};
 use store::launch::StoredLaunch;
 
-use super::{LAUNCH_LEASE_TTL, name_of};
+use super::view::name_of;
+use super::{LAUNCH_LEASE_TTL, is_settled};
 use crate::ManageCampaign;
 
+/// How long a listing of the platform may lack an entity that exists.
+const LISTING_LAG: SignedDuration = SignedDuration::from_mins(2);
+
 impl ManageCampaign {
-    /// Runs until the launch is committed or rolled back. On an error it releases the lease to other workers.
+    /// Runs until the launch is committed or rolled back, or the invocation ends. In that case, or on an error, it
+    /// releases the lease to other workers.
     pub(super) async fn run(&self, client: &AccountClient, stored: &mut StoredLaunch) -> Result<(), Error> {
         let outcome = self.run_steps(client, stored).await;
-        if outcome.is_err() {
-            // One second in the past, so that the next request can claim the launch at once.
-            let free = self.host.clock.now() - SignedDuration::from_secs(1);
-            self.connector.table.save_launch(&client.workspace, stored, free, None).await?;
+        if outcome.is_err() || !is_settled(&stored.launch) {
+            self.release(&client.workspace, stored).await?;
         }
         outcome
     }
 
+    /// Releases the lease of a launch.
+    pub(super) async fn release(&self, workspace: &Tenant, stored: &mut StoredLaunch) -> Result<(), Error> {
+        // One second in the past, so that the next request can claim the launch at once.
+        let free = self.host.clock.now() - SignedDuration::from_secs(1);
+        Ok(self.connector.table.save_launch(workspace, stored, free, None).await?)
+    }
+
     async fn run_steps(&self, client: &AccountClient, stored: &mut StoredLaunch) -> Result<(), Error> {
         while stored.launch.state == LaunchState::Running {
+            if self.ends_soon() {
+                return Ok(());
+            }
             // Also after the last step, whose answer may be the first that tells.
             if let Err(error) = self.connector.check_launch().await {
                 self.give_up(client, stored, None, error).await?;
                 break;
             }
             let Some(step) = stored.launch.next_step() else {
-                if let Err((level, error)) = name_all(client, &stored.launch).await {
-                    self.give_up(client, stored, Some(level), error).await?;
+                remove_doubles(client, &stored.launch).await?;
+                if let Err((step, error)) = name_all(client, &stored.launch).await {
+                    self.give_up(client, stored, Some(step), error).await?;
                     break;
                 }
                 for created in &stored.launch.created {
@@ -46,7 +64,7 @@ impl ManageCampaign {
             };
             match self.run_step(client, stored, step).await {
                 Ok(id) => self.record_created(client, stored, step, id).await?,
-                Err(error) => self.give_up(client, stored, Some(step.level()), error).await?,
+                Err(error) => self.give_up(client, stored, Some(step), error).await?,
             }
         }
         if stored.launch.state == LaunchState::RollingBack {
@@ -60,13 +78,14 @@ impl ManageCampaign {
         &self,
         client: &AccountClient,
         stored: &mut StoredLaunch,
-        level: Option<Level>,
+        step: Option<Step>,
         error: Error,
     ) -> Result<(), Error> {
         if error.is_retryable() {
             return Err(error);
         }
-        let at = level.map(|level| format!("{level}: ")).unwrap_or_default();
+        let spec: LaunchSpec = stored.launch.document.read()?;
+        let at = step.map(|step| format!("{}: ", spec.path_of(step))).unwrap_or_default();
         stored.launch.state = LaunchState::RollingBack;
         stored.launch.failure = Some(format!("{at}{}", error.public_detail()));
         stored.audit_reason = Some(format!("{at}{}", error.audit_detail()));
@@ -79,12 +98,14 @@ impl ManageCampaign {
         stored: &mut StoredLaunch,
         step: Step,
     ) -> Result<EntityId, Error> {
-        if stored.launch.intent == Some(step)
-            && let Some(id) = client.find_created(&stored.launch, step).await?
-        {
-            return Ok(id);
+        if stored.launch.intent == Some(step) {
+            if let Some(id) = client.find_created(&stored.launch, step).await? {
+                return Ok(id);
+            }
+            self.await_listing(&stored.launch)?;
+            stored.launch.resent = true;
         }
-        stored.launch.intent = Some(step);
+        (stored.launch.intent, stored.launch.intent_at) = (Some(step), Some(self.host.clock.now()));
         self.save(client, stored).await?;
         match client.create(&stored.launch, step).await {
             // The response was lost. The entity may exist; if it is not found, a later attempt decides.
@@ -94,10 +115,26 @@ impl ManageCampaign {
             }
             response => {
                 // The platform responded, so the outcome of this step is known.
-                stored.launch.intent = None;
+                (stored.launch.intent, stored.launch.intent_at) = (None, None);
                 response
             }
         }
+    }
+
+    /// Returns an error for as long as a listing may lack what was requested: that it does not show it is no proof.
+    fn await_listing(&self, launch: &Launch) -> Result<(), Error> {
+        let requested_at = launch.intent_at.unwrap_or(launch.started_at);
+        let left = (requested_at + LISTING_LAG).duration_since(self.host.clock.now());
+        let Some(retry_after) = Duration::try_from(left).ok().filter(|left| !left.is_zero()) else {
+            return Ok(());
+        };
+        let reason =
+            "whether the last request was carried out is not known yet, and is looked up again".to_owned();
+        Err(Error::RateLimited { retry_after, reason })
+    }
+
+    fn ends_soon(&self) -> bool {
+        deadline::soft_deadline().is_some_and(|end| end <= self.host.clock.now())
     }
 
     async fn record_created(
@@ -107,8 +144,8 @@ impl ManageCampaign {
         step: Step,
         id: EntityId,
     ) -> Result<(), Error> {
-        stored.launch.created.push(Created { step, id });
-        stored.launch.intent = None;
+        stored.launch.created.push(Created { step, id, at: Some(self.host.clock.now()) });
+        (stored.launch.intent, stored.launch.intent_at) = (None, None);
         self.save(client, stored).await
     }
 
@@ -118,9 +155,13 @@ impl ManageCampaign {
         if let Some(step) = stored.launch.intent {
             match client.find_created(&stored.launch, step).await? {
                 Some(id) => self.record_created(client, stored, step, id).await?,
-                None => stored.launch.intent = None,
+                None => {
+                    self.await_listing(&stored.launch)?;
+                    (stored.launch.intent, stored.launch.intent_at) = (None, None);
+                }
             }
         }
+        remove_doubles(client, &stored.launch).await?;
         while let Some(created) = stored.launch.created.last().cloned() {
             client.delete(&created.id).await?;
             stored.launch.created.pop();
@@ -140,8 +181,7 @@ impl ManageCampaign {
         let mut ended = stored.clone();
         ended.launch.state = state;
         let launch = &ended.launch;
-        let created =
-            launch.created.iter().map(|created| (created.step.level().to_string(), json!(created.id)));
+        let created = launch.created.iter().map(|created| (created.step.to_string(), json!(created.id)));
         let mut created: Map<String, Value> = created.collect();
         created.insert("name".to_owned(), name_of(launch).into());
         let event = AuditEvent {
@@ -182,11 +222,28 @@ pub(super) fn audit_event(stored: &StoredLaunch) -> AuditEvent {
     event.in_account(&launch.ad_account)
 }
 
+/// Deletes what bears the launch's mark and is not of its steps: a request that was sent again because its outcome was
+/// unknown may have been carried out twice.
+async fn remove_doubles(client: &AccountClient, launch: &Launch) -> Result<(), Error> {
+    if !launch.resent {
+        return Ok(());
+    }
+    for level in [Level::Ad, Level::AdSet, Level::Campaign] {
+        for id in client.find_marked(launch, level).await? {
+            if !launch.created.iter().any(|created| created.id == id) {
+                tracing::warn!(launch = %launch.id, %level, %id, "An entity was created twice, and is deleted.");
+                client.delete(&id).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Takes the marks off the names. A repetition changes nothing.
-async fn name_all(client: &AccountClient, launch: &Launch) -> Result<(), (Level, Error)> {
+async fn name_all(client: &AccountClient, launch: &Launch) -> Result<(), (Step, Error)> {
     for created in &launch.created {
         let named = client.name_created(launch, created).await;
-        named.map_err(|error| (created.step.level(), error))?;
+        named.map_err(|error| (created.step, error))?;
     }
     Ok(())
 }

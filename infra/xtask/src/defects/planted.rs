@@ -169,8 +169,8 @@ pub(super) const PLANTED: [Planted; 31] = [
     Planted {
         name: "a step is looked for only after a lost response of the same run",
         file: "functions/manage-campaign/src/launch/saga.rs",
-        find: "        if stored.launch.intent == Some(step)\n",
-        with: "        if !on!() && stored.launch.intent == Some(step)\n",
+        find: "        if stored.launch.intent == Some(step) {\n",
+        with: "        if !on!() && stored.launch.intent == Some(step) {\n",
         tests: (STORY, "launch::"),
     },
     Planted {

@@ -1,16 +1,20 @@
 //! What the ad of a launch shows.
 
 use domain::FieldError;
-use domain::text::{is_enum_constant, is_http_url, is_multi_line, is_single_line};
+use domain::text::{is_domain, is_enum_constant, is_http_url, is_multi_line, is_single_line};
 use serde::{Deserialize, Serialize};
 
-use crate::id::{ImageHash, ObjectId, PageId};
+use super::content::is_conversation;
+use crate::id::{ImageHash, ObjectId, PageId, VideoId};
 
 /// Maximum length of the text above the picture, in characters.
 const MAX_MESSAGE_CHARS: usize = 5_000;
 
 /// Maximum length of a headline or description, in characters.
 const MAX_LINE_CHARS: usize = 512;
+
+/// Cards of a carousel. Source: Marketing API, "Carousel Ads".
+const CARDS: std::ops::RangeInclusive<usize> = 2..=10;
 
 /// What the ad of a launch shows: something that exists already, or something that is made with it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,8 +25,33 @@ pub enum CreativeSpec {
     CreativeId(ObjectId),
     /// A Page's post as `pageid_postid`; its likes and comments stay with it.
     PostId(#[cfg_attr(feature = "describe", schemars(regex(pattern = "^[0-9]{1,32}_[0-9]{1,32}$")))] String),
-    /// A link with a picture, or with the products of a catalog: made with the ad.
+    /// A post of an Instagram account; its likes and comments stay with it.
+    InstagramPost(InstagramPostSpec),
+    /// A link with a picture, a video, cards, or the products of a catalog: made with the ad.
     Link(Box<LinkSpec>),
+}
+
+/// A post of an Instagram account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct InstagramPostSpec {
+    /// Meta's id of the post.
+    pub media: ObjectId,
+    /// The Page that speaks elsewhere; the ad account's default when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page: Option<PageId>,
+    /// The Instagram account; the ad account's default when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instagram_user: Option<ObjectId>,
+    /// Where a click on the button leads to; without it there is no button.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "describe", schemars(length(max = domain::text::MAX_URL_BYTES), extend("pattern" = domain::text::HTTP_URL_PATTERN)))]
+    pub link: Option<String>,
+    /// The button, `LEARN_MORE` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "describe", schemars(extend("pattern" = domain::text::ENUM_CONSTANT_PATTERN)))]
+    pub call_to_action: Option<String>,
 }
 
 /// A link that an ad shows.
@@ -36,9 +65,14 @@ pub struct LinkSpec {
     /// The Instagram account that speaks there; the ad account's default when absent, and without one the Page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instagram_user: Option<ObjectId>,
-    /// Where a click leads to.
+    /// Where a click leads to. May be absent when it opens a lead form or a conversation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "describe", schemars(length(max = domain::text::MAX_URL_BYTES), extend("pattern" = domain::text::HTTP_URL_PATTERN)))]
-    pub link: String,
+    pub link: Option<String>,
+    /// The address that is shown instead, such as `example.com`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "describe", schemars(length(max = 253), regex(pattern = domain::text::DOMAIN_PATTERN)))]
+    pub display_link: Option<String>,
     /// The text above the picture; it may have several lines.
     #[cfg_attr(feature = "describe", schemars(length(max = MAX_MESSAGE_CHARS), extend("pattern" = domain::text::MULTI_LINE_PATTERN)))]
     pub message: String,
@@ -50,9 +84,24 @@ pub struct LinkSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "describe", schemars(length(max = MAX_LINE_CHARS), extend("pattern" = domain::text::SINGLE_LINE_PATTERN)))]
     pub description: Option<String>,
-    /// The picture, by its hash in the ad account's library; the link's own when absent.
+    /// The picture, or the cover of the video, by its hash in the ad account's library; the link's own when absent, and
+    /// the video's first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<ImageHash>,
+    /// The video, by its id in the ad account's library.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub video: Option<VideoId>,
+    /// The cover of the video, by its address, instead of an image of the library.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "describe", schemars(length(max = domain::text::MAX_URL_BYTES), extend("pattern" = domain::text::HTTP_URL_PATTERN)))]
+    pub thumbnail_url: Option<String>,
+    /// The cards of a carousel, which stay in this order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "describe", schemars(length(max = 10)))]
+    pub cards: Vec<CardSpec>,
+    /// The lead form that a click opens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lead_form: Option<ObjectId>,
     /// The products to show instead of one picture: a product set of the catalog. The ad set promotes it too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub product_set: Option<ObjectId>,
@@ -62,9 +111,45 @@ pub struct LinkSpec {
     pub call_to_action: Option<String>,
 }
 
+/// A card of a carousel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct CardSpec {
+    /// Where a click on it leads to; where the ad leads to when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "describe", schemars(length(max = domain::text::MAX_URL_BYTES), extend("pattern" = domain::text::HTTP_URL_PATTERN)))]
+    pub link: Option<String>,
+    /// Its headline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "describe", schemars(length(max = MAX_LINE_CHARS), extend("pattern" = domain::text::SINGLE_LINE_PATTERN)))]
+    pub headline: Option<String>,
+    /// The text below it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "describe", schemars(length(max = MAX_LINE_CHARS), extend("pattern" = domain::text::SINGLE_LINE_PATTERN)))]
+    pub description: Option<String>,
+    /// Its picture, by its hash in the ad account's library.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageHash>,
+    /// Its video, by its id in the ad account's library. The picture is its cover.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub video: Option<VideoId>,
+    /// Its button; that of the ad when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "describe", schemars(extend("pattern" = domain::text::ENUM_CONSTANT_PATTERN)))]
+    pub call_to_action: Option<String>,
+}
+
+/// Why a Page is missing.
+const MISSING_PAGE: &str = "must be the Page that speaks, here or for all launches in the ad account's defaults (PUT \
+                            ad-accounts/{act}/defaults)";
+const INVALID_ADDRESS: &str =
+    "must be an address such as https://example.com/sale, in visible ASCII characters: encode others";
+const INVALID_BUTTON: &str = "must be one of Meta's words, such as SHOP_NOW";
+
 impl CreativeSpec {
     /// Returns every validation error. `field` is the path of the creative.
-    pub(crate) fn check(&self, field: &str) -> Vec<FieldError> {
+    pub(crate) fn check(&self, field: &str, destination: Option<&str>) -> Vec<FieldError> {
         match self {
             Self::CreativeId(_) => Vec::new(),
             Self::PostId(post) => {
@@ -72,7 +157,31 @@ impl CreativeSpec {
                 let wrong = page_of(post).is_none();
                 wrong.then(|| FieldError::new(format!("{field}.post_id"), message)).into_iter().collect()
             }
-            Self::Link(link) => link.check(&format!("{field}.link")),
+            Self::InstagramPost(post) => post.check(&format!("{field}.instagram_post")),
+            Self::Link(link) => link.check(&format!("{field}.link"), destination),
+        }
+    }
+
+    /// Returns whether a click leads to a website, as far as the document says.
+    pub(crate) fn leads_to_website(&self) -> bool {
+        match self {
+            Self::CreativeId(_) | Self::PostId(_) => false,
+            Self::InstagramPost(post) => post.link.is_some(),
+            Self::Link(link) => link.link.is_some() && link.lead_form.is_none(),
+        }
+    }
+
+    /// Returns the video that is shown without a cover.
+    pub(crate) fn video_without_cover(&self) -> Option<&VideoId> {
+        let Self::Link(link) = self else { return None };
+        let has_cover = link.image.is_some() || link.thumbnail_url.is_some();
+        link.video.as_ref().filter(|_| !has_cover)
+    }
+
+    /// Sets the cover of the video.
+    pub(crate) fn set_cover(&mut self, url: Option<String>) {
+        if let Self::Link(link) = self {
+            link.thumbnail_url = url;
         }
     }
 
@@ -81,6 +190,7 @@ impl CreativeSpec {
         match self {
             Self::CreativeId(_) => None,
             Self::PostId(post) => page_of(post),
+            Self::InstagramPost(post) => post.page.clone(),
             Self::Link(link) => link.page.clone(),
         }
     }
@@ -93,7 +203,7 @@ fn page_of(post: &str) -> Option<PageId> {
     page.parse().ok()
 }
 
-impl LinkSpec {
+impl InstagramPostSpec {
     fn check(&self, field: &str) -> Vec<FieldError> {
         let mut found = Vec::new();
         let mut require = |holds: bool, part: &str, message: &str| {
@@ -101,12 +211,41 @@ impl LinkSpec {
                 found.push(FieldError::new(format!("{field}.{part}"), message));
             }
         };
-        let missing_page = "must be the Page that speaks, here or for all launches in the ad account's defaults (PUT \
-                      ad-accounts/{act}/defaults)";
-        require(self.page.is_some(), "page", missing_page);
-        let address =
-            "must be an address such as https://example.com/sale, in visible ASCII characters: encode others";
-        require(is_http_url(&self.link), "link", address);
+        require(self.page.is_some(), "page", MISSING_PAGE);
+        require(self.link.as_deref().is_none_or(is_http_url), "link", INVALID_ADDRESS);
+        require(
+            self.call_to_action.as_deref().is_none_or(is_enum_constant),
+            "call_to_action",
+            INVALID_BUTTON,
+        );
+        found
+    }
+}
+
+impl LinkSpec {
+    fn check(&self, field: &str, destination: Option<&str>) -> Vec<FieldError> {
+        let mut found = Vec::new();
+        let mut require = |holds: bool, part: &str, message: &str| {
+            if !holds {
+                found.push(FieldError::new(format!("{field}.{part}"), message));
+            }
+        };
+        require(self.page.is_some(), "page", MISSING_PAGE);
+        let has_other_target = self.lead_form.is_some() || destination.is_some_and(is_conversation);
+        let address = self.link.as_deref();
+        require(address.map_or(has_other_target, is_http_url), "link", INVALID_ADDRESS);
+        let display = self.display_link.as_deref();
+        require(display.is_none_or(is_domain), "display_link", "must be a domain, such as example.com");
+        let cover = self.thumbnail_url.as_deref();
+        require(cover.is_none_or(is_http_url), "thumbnail_url", INVALID_ADDRESS);
+        let covers = usize::from(cover.is_some()) + usize::from(self.image.is_some());
+        let message = "is the cover of a video, beside video and instead of image";
+        require(cover.is_none() || (self.video.is_some() && covers == 1), "thumbnail_url", message);
+        let contents = [self.video.is_some(), self.product_set.is_some(), !self.cards.is_empty()];
+        let message = "an ad shows a video, cards or products: give one of video, cards and product_set";
+        require(contents.into_iter().filter(|given| *given).count() <= 1, "video", message);
+        let cards = format!("must have {} to {} entries", CARDS.start(), CARDS.end());
+        require(self.cards.is_empty() || CARDS.contains(&self.cards.len()), "cards", &cards);
         let lines = format!(
             "must have 1 to {MAX_MESSAGE_CHARS} characters, and no control characters but line breaks (\\n)"
         );
@@ -115,8 +254,23 @@ impl LinkSpec {
         for (part, text) in [("headline", &self.headline), ("description", &self.description)] {
             require(text.as_deref().is_none_or(|text| is_single_line(text, MAX_LINE_CHARS)), part, &line);
         }
-        let word = "must be one of Meta's words, such as SHOP_NOW";
-        require(self.call_to_action.as_deref().is_none_or(is_enum_constant), "call_to_action", word);
+        require(
+            self.call_to_action.as_deref().is_none_or(is_enum_constant),
+            "call_to_action",
+            INVALID_BUTTON,
+        );
+        for (number, card) in self.cards.iter().enumerate() {
+            let at = |part: &str| format!("cards[{number}].{part}");
+            require(card.link.as_deref().is_none_or(is_http_url), &at("link"), INVALID_ADDRESS);
+            for (part, text) in [("headline", &card.headline), ("description", &card.description)] {
+                let fits = text.as_deref().is_none_or(|text| is_single_line(text, MAX_LINE_CHARS));
+                require(fits, &at(part), &line);
+            }
+            let shows = card.image.is_some() || card.video.is_some();
+            require(shows, &at("image"), "must be there, or a video: a card shows one of them");
+            let button = card.call_to_action.as_deref();
+            require(button.is_none_or(is_enum_constant), &at("call_to_action"), INVALID_BUTTON);
+        }
         found
     }
 }
@@ -132,13 +286,13 @@ mod tests {
             r#"{"link":{"link":"example.com","message":" \n","headline":"a\nb","description":"",
                         "call_to_action":"shop now"}}"#,
         );
-        let fields: Vec<_> = bad.check("c").into_iter().map(|found| found.field).collect();
+        let fields: Vec<_> = bad.check("c", None).into_iter().map(|found| found.field).collect();
         let parts = ["page", "link", "message", "headline", "description", "call_to_action"];
         assert_eq!(fields, parts.map(|part| format!("c.link.{part}")));
         let good = read(
             r#"{"link":{"page":"1","link":"https://example.com/?a=1&b=2","message":"One\nTwo","image":"a1b2"}}"#,
         );
-        assert_eq!(good.check("c"), []);
+        assert_eq!(good.check("c", None), []);
         assert_eq!(good.page(), Some("1".parse().unwrap()));
         assert!(
             serde_json::from_str::<CreativeSpec>(r#"{"link":{"link":"x","message":"y","text":"z"}}"#)
@@ -150,7 +304,7 @@ mod tests {
     fn a_post_names_its_page() {
         assert_eq!(CreativeSpec::PostId("12_3".to_owned()).page(), Some("12".parse().unwrap()));
         for bad in ["12", "12_", "_3", "a_3", "1_2_3"] {
-            assert_eq!(CreativeSpec::PostId(bad.to_owned()).check("c").len(), 1, "{bad}");
+            assert_eq!(CreativeSpec::PostId(bad.to_owned()).check("c", None).len(), 1, "{bad}");
         }
     }
 }

@@ -6,7 +6,7 @@ use domain::FieldError;
 use domain::text::{INVALID_DOMAIN_MESSAGE, is_domain};
 use serde::{Deserialize, Serialize};
 
-use super::LaunchSpec;
+use super::{AdSetSpec, LaunchSpec};
 use crate::creative::CreativeSpec;
 use crate::id::{ObjectId, PageId};
 use crate::regulation::{Dsa, RegionalIdentities, check_identities};
@@ -79,38 +79,53 @@ impl LaunchDefaults {
 
     /// Fills in the fields that a launch omits, each only where Meta accepts it.
     pub fn fill(&self, spec: &mut LaunchSpec) {
-        if spec.ad_set.dsa.is_none() {
-            spec.ad_set.dsa.clone_from(&self.dsa);
-        }
-        self.fill_identities(spec);
-        if let CreativeSpec::Link(link) = &mut spec.ad.creative {
-            link.page = link.page.take().or_else(|| self.page.clone());
-            link.instagram_user = link.instagram_user.take().or_else(|| self.instagram_user.clone());
-        }
-        self.fill_promoted_object(spec);
-        let promotes =
-            |name: &str| spec.ad_set.promoted_object.iter().any(|object| object.contains_key(name));
-        if spec.objective == SALES_OBJECTIVE && promotes("product_set_id") && spec.catalog.is_none() {
-            spec.catalog.clone_from(&self.catalog);
-        }
-        if (promotes("pixel_id") || promotes("custom_conversion_id")) && spec.ad.conversion_domain.is_none() {
-            spec.ad.conversion_domain.clone_from(&self.domain);
+        let financial =
+            spec.special_ad_categories.iter().any(|category| category == FINANCIAL_SERVICES_CATEGORY);
+        for ad_set in &mut spec.ad_sets {
+            if ad_set.dsa.is_none() {
+                ad_set.dsa.clone_from(&self.dsa);
+            }
+            self.fill_identities(ad_set, financial);
+            for ad in &mut ad_set.ads {
+                self.fill_creative(&mut ad.creative);
+            }
+            self.fill_promoted_object(ad_set, &spec.objective);
+            let promotes = |name: &str| ad_set.promoted_object.iter().any(|object| object.contains_key(name));
+            if spec.objective == SALES_OBJECTIVE && promotes("product_set_id") && spec.catalog.is_none() {
+                spec.catalog.clone_from(&self.catalog);
+            }
+            if promotes("pixel_id") || promotes("custom_conversion_id") {
+                for ad in ad_set.ads.iter_mut().filter(|ad| ad.conversion_domain.is_none()) {
+                    ad.conversion_domain.clone_from(&self.domain);
+                }
+            }
         }
     }
 
+    fn fill_creative(&self, creative: &mut CreativeSpec) {
+        let (page, instagram_user) = match creative {
+            CreativeSpec::CreativeId(_) | CreativeSpec::PostId(_) => return,
+            CreativeSpec::InstagramPost(post) => (&mut post.page, &mut post.instagram_user),
+            CreativeSpec::Link(link) => (&mut link.page, &mut link.instagram_user),
+        };
+        *page = page.take().or_else(|| self.page.clone());
+        *instagram_user = instagram_user.take().or_else(|| self.instagram_user.clone());
+    }
+
     /// Fills in the ad set's promoted object. Source: Marketing API, "Ad Set", `promoted_object` by objective and goal.
-    fn fill_promoted_object(&self, spec: &mut LaunchSpec) {
-        let promoted = &mut spec.ad_set.promoted_object;
+    fn fill_promoted_object(&self, ad_set: &mut AdSetSpec, objective: &str) {
+        let promoted = &mut ad_set.promoted_object;
         if let (Some(object), Some(pixel)) = (promoted.as_mut(), &self.pixel)
             && object.contains_key("custom_event_type")
             && !EVENT_SOURCE_KEYS.iter().any(|name| object.contains_key(*name))
         {
             object.insert("pixel_id".to_owned(), pixel.to_string());
         }
-        let about_a_page = spec.objective == AWARENESS_OBJECTIVE
-            || PAGE_OPTIMIZATION_GOALS.contains(&spec.ad_set.optimization_goal.as_str());
+        let about_a_page = objective == AWARENESS_OBJECTIVE
+            || PAGE_OPTIMIZATION_GOALS.contains(&ad_set.optimization_goal.as_str());
         // Meta rejects an ad of a Page other than the promoted one.
-        if about_a_page && self.page.is_some() && spec.ad.creative.page() == self.page {
+        let speaks = ad_set.ads.iter().all(|ad| ad.creative.page() == self.page);
+        if about_a_page && self.page.is_some() && speaks {
             let object = promoted.get_or_insert_default();
             if let Some(page) = self.page.as_ref().filter(|_| !object.contains_key("place_page_set_id")) {
                 object.entry("page_id".to_owned()).or_insert_with(|| page.to_string());
@@ -119,13 +134,11 @@ impl LaunchDefaults {
     }
 
     /// Fills in the verified identities for the countries of the audience.
-    fn fill_identities(&self, spec: &mut LaunchSpec) {
-        let financial =
-            spec.special_ad_categories.iter().any(|category| category == FINANCIAL_SERVICES_CATEGORY);
+    fn fill_identities(&self, ad_set: &mut AdSetSpec, financial: bool) {
         for (regulation, identities) in &self.regional_identities {
-            let shown_there = spec.ad_set.countries.iter().any(|country| country == regulation.country());
+            let shown_there = ad_set.shown_in().any(|country| country == regulation.country());
             if shown_there && (financial || !regulation.is_financial()) {
-                let named = spec.ad_set.regional_identities.entry(*regulation);
+                let named = ad_set.regional_identities.entry(*regulation);
                 named.or_insert_with(|| identities.clone());
             }
         }
@@ -157,11 +170,11 @@ mod tests {
             defaults(r#"{"page":"1","pixel":"2","instagram_user":"3","catalog":"4","domain":"example.com"}"#);
         let filled = |objective: &str, goal: &str, promoted: Option<&str>| {
             let mut spec = launch();
-            (spec.objective, spec.ad_set.optimization_goal) = (objective.to_owned(), goal.to_owned());
-            spec.ad_set.promoted_object = promoted.map(|json| serde_json::from_str(json).unwrap());
+            (spec.objective, spec.ad_sets[0].optimization_goal) = (objective.to_owned(), goal.to_owned());
+            spec.ad_sets[0].promoted_object = promoted.map(|json| serde_json::from_str(json).unwrap());
             defaults.fill(&mut spec);
-            let object = serde_json::to_string(&spec.ad_set.promoted_object).unwrap();
-            (object, spec.catalog.is_some(), spec.ad.conversion_domain.is_some())
+            let object = serde_json::to_string(&spec.ad_sets[0].promoted_object).unwrap();
+            (object, spec.catalog.is_some(), spec.ad_sets[0].ads[0].conversion_domain.is_some())
         };
         let sales = |promoted| filled("OUTCOME_SALES", "OFFSITE_CONVERSIONS", Some(promoted));
         let is = |object: &str, catalog, domain| (object.to_owned(), catalog, domain);
@@ -186,11 +199,14 @@ mod tests {
         let defaults = defaults(r#"{"page":"1","instagram_user":"3"}"#);
         let filled = |creative: &str| {
             let mut spec = launch();
-            spec.ad_set.promoted_object = None;
-            spec.ad_set.optimization_goal = "PAGE_LIKES".to_owned();
-            spec.ad.creative = serde_json::from_str(creative).unwrap();
+            spec.ad_sets[0].promoted_object = None;
+            spec.ad_sets[0].optimization_goal = "PAGE_LIKES".to_owned();
+            spec.ad_sets[0].ads[0].creative = serde_json::from_str(creative).unwrap();
             defaults.fill(&mut spec);
-            (spec.ad_set.promoted_object.is_some(), serde_json::to_string(&spec.ad.creative).unwrap())
+            (
+                spec.ad_sets[0].promoted_object.is_some(),
+                serde_json::to_string(&spec.ad_sets[0].ads[0].creative).unwrap(),
+            )
         };
         for (creative, promoted) in [
             (r#"{"post_id":"1_2"}"#, true),
@@ -216,10 +232,10 @@ mod tests {
         let defaults = defaults(&format!(r#"{{"regional_identities":{{{all}}}}}"#));
         let named = |countries: &[&str], categories: &[&str]| {
             let mut spec = launch();
-            spec.ad_set.countries = countries.iter().map(|code| (*code).to_owned()).collect();
+            spec.ad_sets[0].countries = countries.iter().map(|code| (*code).to_owned()).collect();
             spec.special_ad_categories = categories.iter().map(|name| (*name).to_owned()).collect();
             defaults.fill(&mut spec);
-            spec.ad_set.regional_identities.into_keys().map(Regulation::name).collect::<Vec<_>>()
+            spec.ad_sets.remove(0).regional_identities.into_keys().map(Regulation::name).collect::<Vec<_>>()
         };
         assert_eq!(named(&["DE", "MY"], &[FINANCIAL_SERVICES_CATEGORY]), [""; 0]);
         assert_eq!(named(&["SG", "AU"], &[]), ["SINGAPORE_UNIVERSAL"]);

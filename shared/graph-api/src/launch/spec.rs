@@ -1,25 +1,32 @@
 //! The launch document of Meta's campaigns.
 
-use std::collections::BTreeMap;
-
 use domain::FieldError;
 use domain::launch::{Launch, Step};
 use domain::money::{Currency, Money};
-use domain::text::{INVALID_DOMAIN_MESSAGE, is_domain, is_enum_constant, is_single_line};
+use domain::text::{is_enum_constant, is_single_line};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
-use crate::creative::CreativeSpec;
+use super::ad_set::AdSetSpec;
+use super::findings::Findings;
+use super::{AdSpec, bid};
 use crate::id::ObjectId;
-use crate::regulation::{Dsa, RegionalIdentities, check_identities, check_shared_identities};
 
 /// Maximum length of a name, in characters. Meta allows 400 for ad sets; the rest is left for the launch's id.
-const MAX_NAME_CHARS: usize = 350;
-
-/// Maximum length of a value in `promoted_object`, in characters.
-const MAX_PROMOTED_VALUE_CHARS: usize = 512;
+pub(super) const MAX_NAME_CHARS: usize = 350;
 
 /// Maximum entries of a list: more than there are countries.
-const MAX_LIST_ENTRIES: usize = 250;
+pub(super) const MAX_LIST_ENTRIES: usize = 250;
+
+/// Ad sets of a launch. Meta allows 200 in a campaign.
+const MAX_AD_SETS: usize = 50;
+
+/// Ads of an ad set. Meta allows 50 that are not archived.
+const MAX_ADS: usize = 50;
+
+/// Ads of a launch, so that it ends within minutes.
+const MAX_LAUNCH_ADS: usize = 200;
 
 /// Campaign objectives since Graph v17. Source: Marketing API, "Campaign".
 const OBJECTIVES: [&str; 6] = [
@@ -33,173 +40,316 @@ const OBJECTIVES: [&str; 6] = [
 
 /// What `POST campaigns` takes. Everything is created PAUSED.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "LaunchDocument", into = "LaunchDocument")]
 pub struct LaunchSpec {
-    /// The campaign's name; ad set and ad take it over when they have none.
-    #[cfg_attr(feature = "describe", schemars(length(max = MAX_NAME_CHARS), extend("pattern" = domain::text::SINGLE_LINE_PATTERN)))]
+    /// The campaign's name; ad sets and ads take it over when they have none.
     pub name: String,
     /// Such as `OUTCOME_SALES`.
-    #[cfg_attr(feature = "describe", schemars(extend("enum" = OBJECTIVES)))]
     pub objective: String,
     /// The campaign's budget per day.
-    #[cfg_attr(feature = "describe", schemars(with = "domain::money::Budget"))]
-    pub daily_budget: Money,
+    pub daily_budget: Option<Money>,
+    /// The campaign's budget from start to end.
+    pub lifetime_budget: Option<Money>,
+    /// How to bid, such as `COST_CAP`.
+    pub bid_strategy: Option<String>,
+    /// What the campaign may spend in all.
+    pub spend_cap: Option<Money>,
+    /// Categories under special rules, such as `HOUSING`.
+    pub special_ad_categories: Vec<String>,
+    /// The countries whose special rules apply; empty for those of the audience.
+    pub special_ad_category_countries: Vec<String>,
+    /// The catalog whose products are sold.
+    pub catalog: Option<ObjectId>,
+    /// The ad sets, each with its ads.
+    pub ad_sets: Vec<AdSetSpec>,
+}
+
+/// A launch document: a campaign with its ad sets and ads, all of which are created PAUSED.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "describe", schemars(rename = "LaunchSpec"))]
+#[serde(deny_unknown_fields)]
+pub struct LaunchDocument {
+    /// The campaign's name; ad sets and ads take it over when they have none.
+    #[cfg_attr(feature = "describe", schemars(length(max = MAX_NAME_CHARS), extend("pattern" = domain::text::SINGLE_LINE_PATTERN)))]
+    name: String,
+    /// Such as `OUTCOME_SALES`.
+    #[cfg_attr(feature = "describe", schemars(extend("enum" = OBJECTIVES)))]
+    objective: String,
+    /// The campaign's budget per day. A launch has a daily or a lifetime budget, of the campaign or of each ad set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "describe", schemars(with = "Option<domain::money::Budget>"))]
+    daily_budget: Option<Money>,
+    /// The campaign's budget from start to end. The ad sets have an end then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "describe", schemars(with = "Option<domain::money::Budget>"))]
+    lifetime_budget: Option<Money>,
+    /// How to bid: `LOWEST_COST_WITHOUT_CAP`, the default, takes no amounts; `LOWEST_COST_WITH_BID_CAP` and `COST_CAP`
+    /// take the `bid_amount` of each ad set, `LOWEST_COST_WITH_MIN_ROAS` its `min_roas`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "describe", schemars(with = "Option<bid::Strategy>"))]
+    bid_strategy: Option<String>,
+    /// What the campaign may spend in all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "describe", schemars(with = "Option<domain::money::Budget>"))]
+    spend_cap: Option<Money>,
     /// Categories under special rules, such as `HOUSING`; usually none.
     #[serde(default)]
     #[cfg_attr(feature = "describe", schemars(length(max = MAX_LIST_ENTRIES), inner(regex(pattern = domain::text::ENUM_CONSTANT_PATTERN))))]
-    pub special_ad_categories: Vec<String>,
-    /// The catalog whose products are sold; the ad account's default when the ad set promotes a product set.
+    special_ad_categories: Vec<String>,
+    /// The countries whose special rules apply; those of the audience when absent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "describe", schemars(length(max = MAX_LIST_ENTRIES), inner(regex(pattern = "^[A-Z]{2}$"))))]
+    special_ad_category_countries: Vec<String>,
+    /// The catalog whose products are sold; the ad account's default when an ad set promotes a product set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub catalog: Option<ObjectId>,
-    /// The one ad set.
-    pub ad_set: AdSetSpec,
-    /// The one ad.
-    pub ad: AdSpec,
+    catalog: Option<ObjectId>,
+    /// One ad set: short for `ad_sets` with one entry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ad_set: Option<AdSetSpec>,
+    /// The ad of each ad set that has no `ads` of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ad: Option<AdSpec>,
+    /// Several ad sets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "describe", schemars(length(max = MAX_AD_SETS)))]
+    ad_sets: Vec<AdSetSpec>,
 }
 
-/// The ad set of a launch.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub struct AdSetSpec {
-    /// Its name; the campaign's when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "describe", schemars(length(max = MAX_NAME_CHARS), extend("pattern" = domain::text::SINGLE_LINE_PATTERN)))]
-    pub name: Option<String>,
-    /// What Meta optimises for, such as `LINK_CLICKS` or `OFFSITE_CONVERSIONS`.
-    #[cfg_attr(feature = "describe", schemars(extend("pattern" = domain::text::ENUM_CONSTANT_PATTERN)))]
-    pub optimization_goal: String,
-    /// What is paid for.
-    #[serde(default = "default_billing_event")]
-    #[cfg_attr(feature = "describe", schemars(extend("pattern" = domain::text::ENUM_CONSTANT_PATTERN)))]
-    pub billing_event: String,
-    /// Two-letter country codes.
-    #[cfg_attr(feature = "describe", schemars(length(min = 1, max = MAX_LIST_ENTRIES), inner(regex(pattern = "^[A-Z]{2}$"))))]
-    pub countries: Vec<String>,
-    /// Whether Meta may look beyond the audience. Meta demands an explicit answer (v23 and later).
-    #[serde(default)]
-    pub advantage_audience: bool,
-    /// What is promoted, in Meta's shape, such as `{"pixel_id":"1","custom_event_type":"PURCHASE"}`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "describe", schemars(extend(
-        "maxProperties" = MAX_LIST_ENTRIES,
-        "propertyNames" = serde_json::json!({"pattern": "^[a-z_]{1,64}$"}),
-        "additionalProperties" = serde_json::json!({
-            "type": "string", "maxLength": MAX_PROMOTED_VALUE_CHARS, "pattern": domain::text::SINGLE_LINE_PATTERN,
-        }),
-    )))]
-    pub promoted_object: Option<BTreeMap<String, String>>,
-    /// Who stands behind the ads. Meta demands it for audiences in the EU, unless the account has defaults.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dsa: Option<Dsa>,
-    /// Who pays and who benefits where Meta demands identities that it has verified: `TAIWAN_UNIVERSAL`,
-    /// `SINGAPORE_UNIVERSAL`, `THAILAND_UNIVERSAL` and `BRAZIL_REGULATION` for any ad shown there, `TAIWAN_FINSERV`,
-    /// `AUSTRALIA_FINSERV` and `INDIA_FINSERV` for ads for financial services.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[cfg_attr(feature = "describe", schemars(transform = crate::regulation::describe))]
-    pub regional_identities: RegionalIdentities,
+impl TryFrom<LaunchDocument> for LaunchSpec {
+    type Error = &'static str;
+
+    fn try_from(document: LaunchDocument) -> Result<Self, &'static str> {
+        let mut ad_sets = document.ad_sets;
+        match document.ad_set {
+            Some(_) if !ad_sets.is_empty() => return Err("ad_set is short for ad_sets: give one of them"),
+            ad_set => ad_sets.extend(ad_set),
+        }
+        if let Some(ad) = document.ad {
+            let mut without = ad_sets.iter_mut().filter(|ad_set| ad_set.ads.is_empty()).peekable();
+            if without.peek().is_none() {
+                return Err("ad is for ad sets without ads of their own, and there is none");
+            }
+            without.for_each(|ad_set| ad_set.ads.push(ad.clone()));
+        }
+        Ok(Self {
+            name: document.name,
+            objective: document.objective,
+            daily_budget: document.daily_budget,
+            lifetime_budget: document.lifetime_budget,
+            bid_strategy: document.bid_strategy,
+            spend_cap: document.spend_cap,
+            special_ad_categories: document.special_ad_categories,
+            special_ad_category_countries: document.special_ad_category_countries,
+            catalog: document.catalog,
+            ad_sets,
+        })
+    }
 }
 
-fn default_billing_event() -> String {
-    "IMPRESSIONS".to_owned()
+impl From<LaunchSpec> for LaunchDocument {
+    fn from(mut spec: LaunchSpec) -> Self {
+        let is_short = spec.is_short();
+        let ad = is_short.then(|| spec.ad_sets[0].ads.remove(0));
+        let ad_set = is_short.then(|| spec.ad_sets.remove(0));
+        Self {
+            name: spec.name,
+            objective: spec.objective,
+            daily_budget: spec.daily_budget,
+            lifetime_budget: spec.lifetime_budget,
+            bid_strategy: spec.bid_strategy,
+            spend_cap: spec.spend_cap,
+            special_ad_categories: spec.special_ad_categories,
+            special_ad_category_countries: spec.special_ad_category_countries,
+            catalog: spec.catalog,
+            ad_set,
+            ad,
+            ad_sets: spec.ad_sets,
+        }
+    }
 }
 
-/// The ad of a launch.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub struct AdSpec {
-    /// Its name; the campaign's when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "describe", schemars(length(max = MAX_NAME_CHARS), extend("pattern" = domain::text::SINGLE_LINE_PATTERN)))]
-    pub name: Option<String>,
-    /// What is shown.
-    pub creative: CreativeSpec,
-    /// The domain where conversions happen, such as `example.com`: without a path, and, as Meta wants it, without
-    /// subdomains. The ad account's default when the ad set names a pixel or a custom conversion.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "describe", schemars(length(max = 253), regex(pattern = domain::text::DOMAIN_PATTERN)))]
-    pub conversion_domain: Option<String>,
+#[cfg(feature = "describe")]
+impl schemars::JsonSchema for LaunchSpec {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        LaunchDocument::schema_name()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        LaunchDocument::json_schema(generator)
+    }
 }
 
 impl LaunchSpec {
-    /// Checks what deserialization does not, and returns every error at once.
-    pub fn check(&self, currency: Currency) -> Vec<FieldError> {
-        let mut found = Vec::new();
-        let mut require = |holds: bool, field: &str, message: &str| {
-            if !holds {
-                found.push(FieldError::new(field, message));
+    /// Returns whether the document is about one ad set with one ad, and is written without lists.
+    fn is_short(&self) -> bool {
+        matches!(self.ad_sets.as_slice(), [only] if only.ads.len() == 1)
+    }
+
+    /// Returns the path in the document of what a step creates.
+    pub fn path_of(&self, step: Step) -> String {
+        match step {
+            Step::AdSet(_) if self.is_short() => "ad_set".to_owned(),
+            Step::Ad(..) if self.is_short() => "ad".to_owned(),
+            step => step.to_string(),
+        }
+    }
+
+    /// Returns what is to be created, in order.
+    pub fn steps(&self) -> Vec<Step> {
+        Step::of(self.ad_sets.iter().map(|ad_set| ad_set.ads.len()))
+    }
+
+    /// Returns the ad sets with their steps.
+    pub fn steps_of_ad_sets(&self) -> impl Iterator<Item = (Step, &AdSetSpec)> {
+        (0..=u8::MAX).map(Step::AdSet).zip(&self.ad_sets)
+    }
+
+    /// Returns the ad set of a step, or of a step's ad.
+    pub(crate) fn ad_set(&self, step: Step) -> Option<&AdSetSpec> {
+        match step {
+            Step::Campaign => None,
+            Step::AdSet(ad_set) | Step::Ad(ad_set, _) => self.ad_sets.get(usize::from(ad_set)),
+        }
+    }
+
+    /// Returns the countries whose rules for special ad categories apply.
+    pub(crate) fn category_countries(&self) -> Vec<&str> {
+        if !self.special_ad_category_countries.is_empty() {
+            return self.special_ad_category_countries.iter().map(String::as_str).collect();
+        }
+        let mut countries = Vec::new();
+        for country in self.ad_sets.iter().flat_map(AdSetSpec::shown_in) {
+            if !countries.contains(&country) {
+                countries.push(country);
             }
-        };
+        }
+        countries
+    }
+
+    /// Returns the ad of a step.
+    pub(crate) fn ad(&self, step: Step) -> Option<&AdSpec> {
+        let Step::Ad(_, ad) = step else { return None };
+        self.ad_set(step)?.ads.get(usize::from(ad))
+    }
+
+    pub(super) fn ad_mut(&mut self, step: Step) -> Option<&mut AdSpec> {
+        let Step::Ad(ad_set, ad) = step else { return None };
+        self.ad_sets.get_mut(usize::from(ad_set))?.ads.get_mut(usize::from(ad))
+    }
+
+    /// Returns whether the budget is the campaign's.
+    pub(crate) fn has_campaign_budget(&self) -> bool {
+        self.daily_budget.is_some() || self.lifetime_budget.is_some()
+    }
+
+    /// Gives local times the offset of a time zone, and fills in the goal that an objective usually has.
+    pub fn resolve(&mut self, zone: &TimeZone) {
+        let objective = self.objective.clone();
+        for ad_set in &mut self.ad_sets {
+            ad_set.resolve(&objective, zone);
+        }
+    }
+
+    /// Checks what deserialization does not, and returns every finding at once. Times are [resolved](Self::resolve).
+    pub fn check(&self, currency: Currency, now: Timestamp) -> Vec<FieldError> {
+        let mut found = Findings::new(currency);
         let named = |name: &str| is_single_line(name, MAX_NAME_CHARS);
         let name_message = format!("must have 1 to {MAX_NAME_CHARS} characters, and no control characters");
-        require(named(&self.name), "name", &name_message);
-        require(self.ad_set.name.as_deref().is_none_or(named), "ad_set.name", &name_message);
-        require(self.ad.name.as_deref().is_none_or(named), "ad.name", &name_message);
-        require(
-            OBJECTIVES.contains(&self.objective.as_str()),
-            "objective",
-            &format!("must be one of {}", OBJECTIVES.join(", ")),
-        );
-        require(self.daily_budget.is_budget(), "daily_budget.amount", &Money::invalid_budget_message());
-        require(
-            self.daily_budget.currency == currency,
-            "daily_budget.currency",
-            &format!("must be {currency}, the ad account's currency"),
-        );
-        let short = |list: usize, field: &str| (list <= MAX_LIST_ENTRIES, field.to_owned());
-        for (holds, field) in [
-            short(self.special_ad_categories.len(), "special_ad_categories"),
-            short(self.ad_set.countries.len(), "ad_set.countries"),
-            short(self.ad_set.promoted_object.as_ref().map_or(0, BTreeMap::len), "ad_set.promoted_object"),
+        found.require(named(&self.name), "name", &name_message);
+        let objectives = format!("must be one of {}", OBJECTIVES.join(", "));
+        found.require(OBJECTIVES.contains(&self.objective.as_str()), "objective", objectives);
+        found.require_budget(self.daily_budget, "daily_budget");
+        found.require_budget(self.lifetime_budget, "lifetime_budget");
+        found.require_budget(self.spend_cap, "spend_cap");
+        for (entries, field) in [
+            (&self.special_ad_categories, "special_ad_categories"),
+            (&self.special_ad_category_countries, "special_ad_category_countries"),
         ] {
-            require(holds, &field, &format!("may have {MAX_LIST_ENTRIES} entries at most"));
+            found.require_short(entries.len(), field);
         }
-        let country = |code: &String| code.len() == 2 && code.bytes().all(|b| b.is_ascii_uppercase());
-        require(
-            !self.ad_set.countries.is_empty() && self.ad_set.countries.iter().all(country),
-            "ad_set.countries",
-            "must hold at least one two-letter country code, such as SG",
-        );
-        let word = "must be one of Meta's words, such as LINK_CLICKS";
-        require(is_enum_constant(&self.ad_set.optimization_goal), "ad_set.optimization_goal", word);
-        require(is_enum_constant(&self.ad_set.billing_event), "ad_set.billing_event", word);
         let categories = self.special_ad_categories.iter().all(|category| is_enum_constant(category));
-        require(categories, "special_ad_categories", "must hold words of Meta's, such as HOUSING");
-        for (key, value) in self.ad_set.promoted_object.iter().flatten() {
-            let known =
-                (1..=64).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
-            let field = format!("ad_set.promoted_object.{key}");
-            require(known, &field, "must have a name in Meta's shape, such as pixel_id");
-            let rule =
-                format!("must have 1 to {MAX_PROMOTED_VALUE_CHARS} characters, and no control characters");
-            require(is_single_line(value, MAX_PROMOTED_VALUE_CHARS), &field, &rule);
+        found.require(categories, "special_ad_categories", "must hold words of Meta's, such as HOUSING");
+        found.require_countries(&self.special_ad_category_countries, "special_ad_category_countries");
+        self.check_numbers(&mut found);
+        self.check_budget_level(&mut found);
+        bid::check_strategy(self, &mut found);
+        for (number, ad_set) in (0..=u8::MAX).zip(&self.ad_sets) {
+            let path = self.path_of(Step::AdSet(number));
+            let name = ad_set.name.as_deref();
+            found.require(name.is_none_or(named), &format!("{path}.name"), &name_message);
+            ad_set.check(self, &path, now, &mut found);
+            for (ad_number, ad) in (0..=u8::MAX).zip(&ad_set.ads) {
+                let path = self.path_of(Step::Ad(number, ad_number));
+                let name = ad.name.as_deref();
+                found.require(name.is_none_or(named), &format!("{path}.name"), &name_message);
+                ad.check(ad_set.destination_type.as_deref(), &path, &mut found);
+            }
         }
-        let domain = self.ad.conversion_domain.as_deref();
-        require(domain.is_none_or(is_domain), "ad.conversion_domain", INVALID_DOMAIN_MESSAGE);
-        found.extend(self.ad.creative.check("ad.creative"));
-        found.extend(self.ad_set.dsa.iter().flat_map(|dsa| dsa.check("ad_set.dsa")));
-        let (identities, field) = (&self.ad_set.regional_identities, "ad_set.regional_identities");
-        found.extend(check_identities(identities, field));
-        found.extend(check_shared_identities(identities, field));
-        found
+        found.into_errors()
+    }
+
+    fn check_numbers(&self, found: &mut Findings) {
+        let sets = self.ad_sets.len();
+        found.require(sets > 0, "ad_set", "must be there: a launch has one ad set or several ad_sets");
+        let message = format!("may have {MAX_AD_SETS} entries at most");
+        found.require(sets <= MAX_AD_SETS, "ad_sets", message);
+        for (number, ad_set) in self.ad_sets.iter().enumerate() {
+            let field = if sets == 1 { "ad".to_owned() } else { format!("ad_sets[{number}].ads") };
+            found.require(
+                !ad_set.ads.is_empty(),
+                &field,
+                "must be there: an ad set has an ad or several ads",
+            );
+            let message = format!("may have {MAX_ADS} entries at most");
+            found.require(ad_set.ads.len() <= MAX_ADS, &format!("ad_sets[{number}].ads"), message);
+        }
+        let ads: usize = self.ad_sets.iter().map(|ad_set| ad_set.ads.len()).sum();
+        let message = format!("may have {MAX_LAUNCH_ADS} ads in all at most");
+        found.require(ads <= MAX_LAUNCH_ADS, "ad_sets", message);
+    }
+
+    /// Checks that there is one budget: a daily or a lifetime one, of the campaign or of every ad set.
+    fn check_budget_level(&self, found: &mut Findings) {
+        let one = "give one budget: daily_budget or lifetime_budget, of the campaign or of each ad set";
+        let both = self.daily_budget.is_some() && self.lifetime_budget.is_some();
+        found.require(!both, "lifetime_budget", one);
+        let of_sets = self.ad_sets.iter().any(AdSetSpec::has_budget);
+        found.require(self.has_campaign_budget() || of_sets, "daily_budget", one);
+        for (step, ad_set) in self.steps_of_ad_sets() {
+            let path = self.path_of(step);
+            let field = format!("{path}.daily_budget");
+            if self.has_campaign_budget() {
+                let message = "must be absent, because the campaign has a budget";
+                found.require(!ad_set.has_budget(), &field, message);
+            } else if of_sets {
+                found.require(ad_set.has_budget(), &field, "must be there, as in the other ad sets");
+                let both = ad_set.daily_budget.is_some() && ad_set.lifetime_budget.is_some();
+                found.require(!both, &field, one);
+            }
+        }
     }
 
     /// Returns the name that the document gives to the object of a step.
     pub fn name_of(&self, step: Step) -> &str {
         let name = match step {
             Step::Campaign => None,
-            Step::AdSet => self.ad_set.name.as_deref(),
-            Step::Ad => self.ad.name.as_deref(),
+            Step::AdSet(_) => self.ad_set(step).and_then(|ad_set| ad_set.name.as_deref()),
+            Step::Ad(..) => self.ad(step).and_then(|ad| ad.name.as_deref()),
         };
         name.unwrap_or(&self.name)
     }
 
-    /// Returns the name of the object of a step until the launch is committed. It ends with the launch's id, so that an
-    /// object whose creation got no response can be found again: the Graph API has no idempotency key.
+    /// Returns the name of the object of a step until the launch is committed. It ends with the launch's id and the
+    /// step's number, so that an object whose creation got no response can be found again: the Graph API has no
+    /// idempotency key.
     pub(crate) fn marked_name(&self, launch: &Launch, step: Step) -> String {
-        format!("{} [{}]", self.name_of(step), launch.id)
+        let (name, id) = (self.name_of(step), &launch.id);
+        match step {
+            Step::Ad(ad_set, ad) if !self.is_short() => format!("{name} [{id} {ad_set}.{ad}]"),
+            Step::AdSet(ad_set) if !self.is_short() => format!("{name} [{id} {ad_set}]"),
+            _ => format!("{name} [{id}]"),
+        }
     }
 }
 
@@ -207,26 +357,59 @@ impl LaunchSpec {
 mod tests {
     use super::*;
 
+    fn fields(json: &str) -> Vec<String> {
+        let mut spec: LaunchSpec = serde_json::from_str(json).unwrap();
+        spec.resolve(&TimeZone::UTC);
+        let now = "2026-11-20T00:00:00Z".parse().unwrap();
+        spec.check("SGD".parse().unwrap(), now).into_iter().map(|found| found.field).collect()
+    }
+
     #[test]
     fn every_error_is_reported_at_once_with_its_field() {
-        let spec: LaunchSpec = serde_json::from_str(
+        let found = fields(
             r#"{"name":" ","objective":"SALES","daily_budget":{"amount":0,"currency":"USD"},
                 "ad_set":{"optimization_goal":"LINK_CLICKS","countries":["sg"]},
                 "ad":{"creative":{"post_id":"12"}}}"#,
-        )
-        .unwrap();
-        let fields: Vec<_> =
-            spec.check("SGD".parse().unwrap()).into_iter().map(|found| found.field).collect();
-        assert_eq!(
-            fields,
-            [
-                "name",
-                "objective",
-                "daily_budget.amount",
-                "daily_budget.currency",
-                "ad_set.countries",
-                "ad.creative.post_id"
-            ]
         );
+        let expected = [
+            "name",
+            "objective",
+            "daily_budget.amount",
+            "daily_budget.currency",
+            "ad_set.countries",
+            "ad.creative.post_id",
+        ];
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn errors_of_lists_have_their_place() {
+        let found = fields(
+            r#"{"name":"n","objective":"OUTCOME_TRAFFIC",
+                "ad":{"creative":{"creative_id":"1"}},
+                "ad_sets":[
+                  {"countries":["SG"],"daily_budget":{"amount":500,"currency":"SGD"}},
+                  {"countries":["SG"],"ads":[{"creative":{"creative_id":"1"}},{"name":" ","creative":{"creative_id":"1"}}]}]}"#,
+        );
+        assert_eq!(found, ["ad_sets[1].daily_budget", "ad_sets[1].ads[1].name"]);
+    }
+
+    #[test]
+    fn a_document_of_one_ad_set_and_one_ad_is_written_without_lists() {
+        let json = |ads: &str| {
+            format!(r#"{{"name":"n","objective":"o","ad_sets":[{{"countries":["SG"],"ads":[{ads}]}}]}}"#)
+        };
+        let ad = r#"{"creative":{"creative_id":"1"}}"#;
+        let one: LaunchSpec = serde_json::from_str(&json(ad)).unwrap();
+        let written = serde_json::to_value(&one).unwrap();
+        assert_eq!(written["ad"]["creative"]["creative_id"], "1");
+        assert_eq!(written["ad_set"]["countries"][0], "SG");
+        assert_eq!(serde_json::from_value::<LaunchSpec>(written).unwrap(), one);
+        let two: LaunchSpec = serde_json::from_str(&json(&format!("{ad},{ad}"))).unwrap();
+        let written = serde_json::to_value(&two).unwrap();
+        assert_eq!(written["ad_sets"][0]["ads"].as_array().unwrap().len(), 2);
+        assert_eq!(serde_json::from_value::<LaunchSpec>(written).unwrap(), two);
+        let superfluous = json(ad).replacen('{', &format!(r#"{{"ad":{ad},"#), 1);
+        assert!(serde_json::from_str::<LaunchSpec>(&superfluous).unwrap_err().to_string().contains("none"));
     }
 }

@@ -4,13 +4,12 @@ use bytes::Bytes;
 use domain::id::EntityId;
 use domain::launch::Step;
 use graph_api::GraphError;
-use graph_api::creative::LinkSpec;
-use graph_api::creative::{Cover, NewCreative, Story, VideoStory};
+use graph_api::creative::CreativeSpec;
 use graph_api::id::PageId;
 use graph_sim::VideoFault;
 use serde_json::json;
 
-use crate::support::{Meta, launch_of};
+use crate::support::{Meta, created, launch_of};
 
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x04\xb0\0\0\x02\x76\x08";
 
@@ -18,28 +17,29 @@ fn page(meta: &Meta) -> PageId {
     meta.sim.account().page_id.parse().unwrap()
 }
 
+fn content(json: serde_json::Value) -> CreativeSpec {
+    serde_json::from_value(json).unwrap()
+}
+
 #[tokio::test]
 async fn a_link_with_a_picture() {
     let meta = Meta::start().await;
     let (caller, account) = (meta.caller(), meta.account());
     let image = caller.add_image(&account, "beach.png", Bytes::from_static(PNG)).await.unwrap();
-    let story = LinkSpec {
-        page: Some(page(&meta)),
-        instagram_user: Some("17841400000000001".parse().unwrap()),
-        link: "https://example.com/beach?a=1&b=2".into(),
-        message: "Ein Tag am Strand – für dich.".into(),
-        headline: Some("Strand".into()),
-        description: None,
-        image: Some(image.hash.clone()),
-        product_set: None,
-        call_to_action: Some("LEARN_MORE".into()),
-    };
-    let new = NewCreative { name: "Beach".into(), story: Story::Link(story) };
+    let new = content(json!({"link": {
+        "page": page(&meta),
+        "instagram_user": "17841400000000001",
+        "link": "https://example.com/beach?a=1&b=2",
+        "message": "Ein Tag am Strand – für dich.",
+        "headline": "Strand",
+        "image": image.hash,
+        "call_to_action": "LEARN_MORE",
+    }}));
     let before = caller.creatives(&account).await.unwrap().len();
-    caller.validate_creative(&account, &new).await.unwrap();
+    caller.validate_creative(&account, "Beach", &new).await.unwrap();
     assert_eq!(caller.creatives(&account).await.unwrap().len(), before, "asking makes nothing");
 
-    let id = caller.create_creative(&account, &new).await.unwrap();
+    let id = caller.create_creative(&account, "Beach", &new).await.unwrap();
     let creative = caller.creative(&id).await.unwrap();
     assert_eq!(creative.name.as_deref(), Some("Beach"));
     assert_eq!((creative.page, creative.image), (Some(page(&meta)), Some(image.hash)));
@@ -54,25 +54,23 @@ async fn a_link_with_a_picture() {
 async fn a_video_that_leads_to_a_link() {
     let meta = Meta::start().await;
     let (caller, account) = (meta.caller(), meta.account());
-    let creative = |video| NewCreative {
-        name: "Film".into(),
-        story: Story::Video(VideoStory {
-            page: page(&meta),
-            video,
-            cover: Cover::Url("https://example.com/cover.jpg".into()),
-            message: "Look".into(),
-            headline: None,
-            link: "https://example.com/film".into(),
-            call_to_action: "WATCH_MORE".into(),
-        }),
+    let creative = |video| {
+        content(json!({"link": {
+            "page": page(&meta),
+            "video": video,
+            "thumbnail_url": "https://example.com/cover.jpg",
+            "message": "Look",
+            "link": "https://example.com/film",
+            "call_to_action": "WATCH_MORE",
+        }}))
     };
     meta.sim.fail_next_video(VideoFault::Stuck);
     let stuck = caller.add_video(&account, "Stuck", Bytes::from_static(b"film")).await.unwrap();
-    let refused = caller.create_creative(&account, &creative(stuck)).await;
+    let refused = caller.create_creative(&account, "Film", &creative(stuck)).await;
     assert!(matches!(refused, Err(GraphError::InvalidInput(_))), "{refused:?}");
 
     let video = caller.add_video(&account, "Film", Bytes::from_static(b"film")).await.unwrap();
-    let id = caller.create_creative(&account, &creative(video.clone())).await.unwrap();
+    let id = caller.create_creative(&account, "Film", &creative(video.clone())).await.unwrap();
     let made = caller.creative(&id).await.unwrap();
     assert_eq!((made.video, made.link.as_deref()), (Some(video), Some("https://example.com/film")));
 }
@@ -82,11 +80,11 @@ async fn a_post_keeps_its_likes() {
     let meta = Meta::start().await;
     let (caller, account) = (meta.caller(), meta.account());
     let post = format!("{}_77", page(&meta));
-    let new = NewCreative { name: "Post".into(), story: Story::Post(post.clone()) };
-    let id = caller.create_creative(&account, &new).await.unwrap();
+    let new = content(json!({"post_id": post}));
+    let id = caller.create_creative(&account, "Post", &new).await.unwrap();
     assert_eq!(caller.creative(&id).await.unwrap().effective_post, Some(post));
-    let foreign = NewCreative { name: "Post".into(), story: Story::Post("1_77".into()) };
-    assert!(caller.validate_creative(&account, &foreign).await.is_err());
+    let foreign = content(json!({"post_id": "1_77"}));
+    assert!(caller.validate_creative(&account, "Post", &foreign).await.is_err());
 }
 
 #[tokio::test]
@@ -113,13 +111,13 @@ async fn products_of_a_catalog_make_a_template_within_the_ad() {
     });
     let (mut launch, spec) = launch_of(&meta, spec);
     let before = caller.creatives(&meta.account()).await.unwrap().len();
-    for step in Step::ALL {
+    for step in spec.steps() {
         let id = caller.create_step(&launch, &spec, step).await.unwrap();
-        launch.created.push(domain::launch::Created { step, id });
+        launch.created.push(created(step, id));
     }
     let stored = |step| meta.sim.node(launch.id_of(step).unwrap().as_str()).unwrap();
     assert_eq!(stored(Step::Campaign)["promoted_object"], json!({"product_catalog_id": "71"}));
-    let ad = stored(Step::Ad);
+    let ad = stored(Step::Ad(0, 0));
     assert_eq!(ad["conversion_domain"], "example.com");
     let creative = meta.sim.node(ad["creative"]["id"].as_str().unwrap()).unwrap();
     assert_eq!((&creative["name"], &creative["product_set_id"]), (&json!("Products"), &json!("72")));
@@ -141,13 +139,13 @@ async fn a_step_of_a_launch_is_validated_by_meta_without_creating_anything() {
         "ad": {"creative": {"post_id": format!("{}_77", page(&meta))}},
     });
     let (mut launch, mut spec) = launch_of(&meta, spec);
-    for step in Step::ALL {
+    for step in spec.steps() {
         caller.validate_step(&launch, &spec, step).await.unwrap();
         assert_eq!(caller.find_step(&launch, &spec, step).await.unwrap(), None::<EntityId>, "{step:?}");
         let id = caller.create_step(&launch, &spec, step).await.unwrap();
-        launch.created.push(domain::launch::Created { step, id });
+        launch.created.push(created(step, id));
     }
-    spec.daily_budget.amount = 1;
+    spec.daily_budget.as_mut().unwrap().amount = 1;
     let refused = caller.validate_step(&launch, &spec, Step::Campaign).await;
     assert!(matches!(refused, Err(GraphError::InvalidInput(_))), "{refused:?}");
 }

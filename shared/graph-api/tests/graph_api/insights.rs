@@ -144,6 +144,20 @@ async fn a_page_that_is_late_in_the_middle_is_asked_for_again() {
     assert_eq!(with_late, calls + 1);
 }
 
+/// Meta has computed a report by the time at which it is read: that a page of it is late is no reason to ask for less.
+#[tokio::test]
+async fn a_late_page_of_a_complete_report_is_asked_for_again() {
+    let meta = account(InsightsLimits::default(), ReportSettings::default()).await;
+    let shape = QueryShape { as_report: true, ..QueryShape::default() };
+    let (rows, _, calls) = read(&meta, shape).await;
+    let kind = FaultKind::Error { status: 400, code: 2, subcode: Some(1_504_018), headers: Vec::new() };
+    let path_contains = "insights".to_owned();
+    meta.sim.fail_next(Fault { method: Some("GET".to_owned()), path_contains, times: 2, skip: 0, kind });
+    let (again, shape, with_late) = read(&meta, shape).await;
+    assert!(again == rows && shape.as_report && !shape.split_fields, "{shape:?}");
+    assert_eq!(with_late, calls + 2);
+}
+
 /// People are counted for each object and period, also where Meta wants a report for it.
 #[tokio::test]
 async fn reach_is_counted_for_each_period_and_the_same_by_a_report() {

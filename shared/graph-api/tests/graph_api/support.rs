@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use domain::id::AdAccountId;
-use domain::launch::{Launch, LaunchState};
+use domain::id::EntityId;
+use domain::launch::{Created, Launch, LaunchState, Step};
 use domain::platform::PlatformData;
 use graph_api::launch::LaunchSpec;
 use graph_api::{Graph, GraphConfig, Time, UserClient};
@@ -116,13 +117,21 @@ pub(crate) fn launch_of(meta: &Meta, document: serde_json::Value) -> (Launch, La
         id: "0123456789abcdef".parse().unwrap(),
         ad_account: meta.account(),
         document: PlatformData::new(&spec).unwrap(),
+        steps: spec.steps(),
         state: LaunchState::Running,
         created: Vec::new(),
         intent: None,
+        intent_at: None,
+        resent: false,
         failure: None,
         started_at: meta.clock.now(),
     };
     (launch, spec)
+}
+
+/// Returns what a step has created.
+pub(crate) fn created(step: Step, id: EntityId) -> Created {
+    Created { step, id, at: None }
 }
 
 /// Returns a client of this Graph version that advances the clock instead of waiting.

@@ -8,9 +8,7 @@ use graph_api::{GraphError, ThrottleScope};
 use graph_sim::{Fault, FaultKind, Limits, Tier};
 use serde_json::{Value, json};
 
-use crate::support::{Meta, launch_of};
-
-const STEPS: [Step; 3] = [Step::Campaign, Step::AdSet, Step::Ad];
+use crate::support::{Meta, created, launch_of};
 
 fn launch(meta: &Meta) -> (Launch, LaunchSpec) {
     let account = meta.sim.account();
@@ -32,14 +30,16 @@ fn launch(meta: &Meta) -> (Launch, LaunchSpec) {
 async fn what_a_launch_creates_is_paused_found_by_name_and_deleted_once() {
     let meta = Meta::start().await;
     let (caller, (mut launch, spec)) = (meta.caller(), launch(&meta));
-    for step in STEPS {
+    for step in spec.steps() {
         let id = caller.create_step(&launch, &spec, step).await.unwrap();
-        launch.created.push(domain::launch::Created { step, id });
+        launch.created.push(created(step, id));
     }
     for created in &launch.created {
         let object = caller.entity(created.step.level(), &created.id).await.unwrap();
         assert_eq!(object.status, Some(Status::Paused));
         assert_eq!(caller.find_step(&launch, &spec, created.step).await.unwrap().as_ref(), Some(&created.id));
+        let marked = caller.find_marked(&launch, created.step.level()).await.unwrap();
+        assert_eq!(marked.as_slice(), std::slice::from_ref(&created.id));
     }
     let campaign = launch.created[0].id.clone();
     let below = caller.entities_below(&launch.ad_account, Level::Ad, (Level::Campaign, &campaign));
@@ -57,34 +57,34 @@ async fn what_a_launch_creates_is_paused_found_by_name_and_deleted_once() {
 async fn an_audience_in_the_eu_wants_to_know_who_stands_behind_the_ads() {
     let meta = Meta::start().await;
     let (caller, (mut launch, mut spec)) = (meta.caller(), launch(&meta));
-    spec.ad_set.countries = vec!["DE".to_owned()];
+    spec.ad_sets[0].countries = vec!["DE".to_owned()];
     let id = caller.create_step(&launch, &spec, Step::Campaign).await.unwrap();
-    launch.created.push(domain::launch::Created { step: Step::Campaign, id });
-    let refused = caller.create_step(&launch, &spec, Step::AdSet).await;
+    launch.created.push(created(Step::Campaign, id));
+    let refused = caller.create_step(&launch, &spec, Step::AdSet(0)).await;
     let Err(GraphError::InvalidInput(details)) = refused else { panic!("{refused:?}") };
     assert_eq!(details.blamed_fields, ["dsa_payor"], "the person is told which field");
     let payor = "Winter GmbH".to_owned();
-    spec.ad_set.dsa = Some(graph_api::regulation::Dsa { beneficiary: payor.clone(), payor });
-    caller.create_step(&launch, &spec, Step::AdSet).await.unwrap();
+    spec.ad_sets[0].dsa = Some(graph_api::regulation::Dsa { beneficiary: payor.clone(), payor });
+    caller.create_step(&launch, &spec, Step::AdSet(0)).await.unwrap();
 }
 
 #[tokio::test]
 async fn verified_identities_go_with_the_categories_that_they_are_for() {
     let meta = Meta::with(|config| config.behaviour.writing.require_regional_identities = true).await;
     let (caller, (mut launch, mut spec)) = (meta.caller(), launch(&meta));
-    spec.ad_set.countries = ["TW", "SG", "TH", "BR", "AU", "IN"].map(str::to_owned).to_vec();
+    spec.ad_sets[0].countries = ["TW", "SG", "TH", "BR", "AU", "IN"].map(str::to_owned).to_vec();
     spec.special_ad_categories = vec!["FINANCIAL_PRODUCTS_SERVICES".to_owned()];
     let id = caller.create_step(&launch, &spec, Step::Campaign).await.unwrap();
-    launch.created.push(domain::launch::Created { step: Step::Campaign, id });
+    launch.created.push(created(Step::Campaign, id));
     let campaign = meta.sim.node(launch.created[0].id.as_str()).unwrap();
-    assert_eq!(campaign["special_ad_category_country"], json!(spec.ad_set.countries));
-    let refused = caller.validate_step(&launch, &spec, Step::AdSet).await;
+    assert_eq!(campaign["special_ad_category_country"], json!(spec.ad_sets[0].countries));
+    let refused = caller.validate_step(&launch, &spec, Step::AdSet(0)).await;
     let Err(GraphError::InvalidInput(details)) = refused else { panic!("{refused:?}") };
     assert_eq!((details.code, details.subcode), (100, Some(3_858_495)));
     let identities = Identities { payer: "41".parse().unwrap(), beneficiary: "42".parse().unwrap() };
-    spec.ad_set.regional_identities =
+    spec.ad_sets[0].regional_identities =
         Regulation::ALL.into_iter().map(|regulation| (regulation, identities.clone())).collect();
-    let id = caller.create_step(&launch, &spec, Step::AdSet).await.unwrap();
+    let id = caller.create_step(&launch, &spec, Step::AdSet(0)).await.unwrap();
     let ad_set = meta.sim.node(id.as_str()).unwrap();
     assert_eq!(ad_set["regional_regulated_categories"], json!(Regulation::ALL));
     let named = ad_set["regional_regulation_identities"].as_object().unwrap();

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::consent::log_in;
 use crate::health::check_connections;
 
-async fn set_defaults(scenario: &Scenario, defaults: &Value) -> Response {
+pub(super) async fn set_defaults(scenario: &Scenario, defaults: &Value) -> Response {
     scenario.call_as_owner(Method::PUT, "defaults", Some(defaults.clone())).await.unwrap()
 }
 
@@ -55,8 +55,10 @@ async fn an_ad_with_its_own_creative_uses_the_accounts_default_page() {
     let calls = sim.calls();
     let refused = scenario.launch("nobody", &document).await.unwrap();
     assert_eq!(refused.status, 400, "{}", refused.text);
-    let error = &refused.json()["errors"][0];
-    assert_eq!(error["field"], "ad.creative.link.page");
+    let refused = refused.json();
+    let fields: Vec<_> = refused["errors"].as_array().unwrap().iter().map(|error| &error["field"]).collect();
+    assert_eq!(fields, ["ad_set.promoted_object", "ad.creative.link.page"]);
+    let error = &refused["errors"][1];
     assert!(error["message"].as_str().unwrap().contains("PUT ad-accounts/{act}/defaults"), "{error}");
     assert_eq!(sim.calls(), calls, "Meta was not asked");
 

@@ -9,6 +9,7 @@
 
 mod account_selection;
 mod account_totals;
+mod activation;
 mod api_middleware;
 mod audit;
 mod backfill;
@@ -30,6 +31,9 @@ mod health;
 mod http_semantics;
 mod ingestion;
 mod launch;
+mod launch_corpus;
+mod launch_crashes;
+mod launch_document;
 mod leak_scanner;
 mod live;
 mod members;

@@ -1,0 +1,89 @@
+//! The ads of a launch document.
+
+use domain::text::{INVALID_DOMAIN_MESSAGE, is_domain, is_single_line};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::findings::Findings;
+#[cfg(feature = "describe")]
+use super::spec::MAX_NAME_CHARS;
+use crate::creative::CreativeSpec;
+
+/// Maximum length of URL parameters, in characters.
+const MAX_URL_TAGS_CHARS: usize = 1_000;
+
+/// What Meta may do with a creative by itself, each of which is off unless the document switches it on. Source: AdCreative,
+/// `degrees_of_freedom_spec.creative_features_spec` of v26.
+const FEATURES: [&str; 4] = ["image_animation", "product_extensions", "video_filtering", "video_uncrop"];
+
+/// An ad of a launch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct AdSpec {
+    /// Its name; the campaign's when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "describe", schemars(length(max = MAX_NAME_CHARS), extend("pattern" = domain::text::SINGLE_LINE_PATTERN)))]
+    pub name: Option<String>,
+    /// What is shown.
+    pub creative: CreativeSpec,
+    /// The domain where conversions happen, such as `example.com`: without a path, and, as Meta wants it, without
+    /// subdomains. The ad account's default when the ad set names a pixel or a custom conversion.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "describe", schemars(length(max = 253), regex(pattern = domain::text::DOMAIN_PATTERN)))]
+    pub conversion_domain: Option<String>,
+    /// Parameters that are added to the links of a click, such as
+    /// `utm_source=meta&utm_campaign={{campaign.name}}`. Meta fills in what is in double braces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "describe", schemars(length(max = MAX_URL_TAGS_CHARS), extend("pattern" = domain::text::SINGLE_LINE_PATTERN)))]
+    pub url_tags: Option<String>,
+    /// What Meta may do with the creative by itself, such as `image_animation`; nothing when absent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "describe", schemars(length(max = 100), inner(regex(pattern = "^[a-z_]{1,64}$"))))]
+    pub creative_features: Vec<String>,
+    /// Whether clicks may lead into the advertiser's shop at Meta instead of its website.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shop_destination: bool,
+}
+
+impl AdSpec {
+    pub(super) fn check(&self, destination: Option<&str>, path: &str, found: &mut Findings) {
+        let domain = self.conversion_domain.as_deref();
+        let field = format!("{path}.conversion_domain");
+        found.require(domain.is_none_or(is_domain), &field, INVALID_DOMAIN_MESSAGE);
+        let tags = self.url_tags.as_deref();
+        let are_tags = |tags: &str| {
+            is_single_line(tags, MAX_URL_TAGS_CHARS)
+                && !tags.starts_with(['?', '&'])
+                && !tags.contains([' ', '#'])
+        };
+        let message = "must be parameters such as utm_source=meta&utm_medium=paid, without ? before them";
+        found.require(tags.is_none_or(are_tags), &format!("{path}.url_tags"), message);
+        let word = |word: &String| {
+            (1..=64).contains(&word.len())
+                && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+        };
+        let features = self.creative_features.len() <= 100 && self.creative_features.iter().all(word);
+        let message = "must hold names of Meta's, such as image_animation";
+        found.require(features, &format!("{path}.creative_features"), message);
+        found.extend(self.creative.check(&format!("{path}.creative"), destination));
+    }
+
+    /// Returns the parameters of its creative beside the content: nothing is on by itself that the document does not
+    /// ask for.
+    pub(super) fn creative_options(&self) -> Map<String, Value> {
+        let mut options = Map::new();
+        let status = |on| json!({"enroll_status": if on { "OPT_IN" } else { "OPT_OUT" }});
+        let off = FEATURES.iter().map(|name| ((*name).to_owned(), status(false)));
+        let on = self.creative_features.iter().map(|name| (name.clone(), status(true)));
+        let features: Map<_, _> = off.chain(on).collect();
+        options.insert("degrees_of_freedom_spec".to_owned(), json!({"creative_features_spec": features}));
+        if self.creative.leads_to_website() {
+            let destination =
+                if self.shop_destination { "WEBSITE_AND_SHOP" } else { "WEBSITE_AND_SHOP_OPT_OUT" };
+            options.insert("destination_spec".to_owned(), json!({"destination_type": destination}));
+        }
+        options.extend(self.url_tags.as_ref().map(|tags| ("url_tags".to_owned(), json!(tags))));
+        options
+    }
+}

@@ -1,0 +1,295 @@
+//! Launch documents of several ad sets and ads, dry runs, and what is sent for them.
+
+use graph_sim::{Fault, FaultKind, LOGIN_USER_ID};
+use http::Method;
+use jiff::SignedDuration;
+use journeys::{Response, Scenario};
+use serde_json::{Value, json};
+
+use crate::defaults::set_defaults;
+
+/// Delivers jobs until a launch is not running any more.
+async fn ended(scenario: &Scenario, launched: &Response) -> Value {
+    let id = launched.json()["launch_id"].as_str().unwrap().to_owned();
+    for _ in 0..20 {
+        scenario.system.runner.settle().await.unwrap();
+        let shown = scenario.api().unwrap().call(Method::GET, &format!("launches/{id}"), None).await.unwrap();
+        if shown["state"] != "running" {
+            return shown;
+        }
+        scenario.system.clock.advance(SignedDuration::from_secs(30));
+    }
+    panic!("the launch never ends");
+}
+
+fn node(scenario: &Scenario, launch: &Value, path: &str) -> Value {
+    let step = launch["steps"].as_array().unwrap().iter().find(|step| step["path"] == path).unwrap();
+    scenario.sim().unwrap().node(step["id"].as_str().unwrap()).unwrap()
+}
+
+/// A campaign with everything that a document can say.
+pub(super) fn large(page: &str) -> Value {
+    let ad = |name: &str, link: Value| json!({"name": name, "url_tags": "utm_source=meta", "creative": {"link": link}});
+    let link = json!({"page": page, "link": "https://example.com/a", "message": "One"});
+    let cards = json!({
+        "page": page, "link": "https://example.com/b", "message": "Two", "display_link": "example.com",
+        "call_to_action": "SHOP_NOW",
+        "cards": [{"image": "IMAGE", "headline": "A"}, {"image": "IMAGE", "link": "https://example.com/c"}],
+    });
+    json!({
+        "name": "Spring",
+        "objective": "OUTCOME_SALES",
+        "lifetime_budget": {"amount": 500_000, "currency": "SGD"},
+        "bid_strategy": "COST_CAP",
+        "spend_cap": {"amount": 900_000, "currency": "SGD"},
+        "ad_sets": [
+            {
+                "name": "Young",
+                "bid_amount": {"amount": 900, "currency": "SGD"},
+                "start": "2026-12-01T09:00:00",
+                "end": "2026-12-31T18:00:00",
+                "day_parts": [{"days": ["monday", "sunday"], "from_hour": 9, "until_hour": 18}],
+                "destination_type": "WEBSITE",
+                "attribution": {"click_days": 7, "view_days": 1},
+                "countries": ["MY"],
+                "audience": {
+                    "cities": [{"key": "1207", "radius_km": 20}],
+                    "excluded_regions": ["77"],
+                    "age_min": 20, "age_max": 40, "gender": "female", "locales": [6],
+                    "interests": ["6003139266461"], "behaviors": ["6002714895372"],
+                    "custom_audiences": ["11"], "excluded_custom_audiences": ["12"],
+                },
+                "placements": {
+                    "publisher_platforms": ["instagram"], "instagram_positions": ["reels"], "user_os": ["iOS"],
+                },
+                "promoted_object": {"pixel_id": "123", "custom_event_type": "PURCHASE"},
+                "ads": [ad("Picture", link.clone()), ad("Cards", cards)],
+            },
+            {
+                "name": "All",
+                "bid_amount": {"amount": 800, "currency": "SGD"},
+                "end": "2026-12-31T18:00:00",
+                "countries": ["MY"],
+                "advantage_audience": true,
+                "promoted_object": {"pixel_id": "123", "custom_event_type": "PURCHASE"},
+                "ads": [ad("Picture", link), {"creative": {"link": {
+                    "page": page, "link": "https://example.com/d", "message": "Film", "video": "VIDEO",
+                }}}],
+            },
+        ],
+    })
+}
+
+#[tokio::test]
+async fn one_document_becomes_several_ad_sets_and_ads_as_it_says() {
+    let scenario = Scenario::synced().await.unwrap();
+    let sim = scenario.sim().unwrap();
+    let token = sim.issue_token(LOGIN_USER_ID, &["ads_read", "ads_management"]);
+    let account = scenario.account().unwrap().parse().unwrap();
+    let caller = scenario.system.graph.on_behalf_of(token.into());
+    let png: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x04\xb0\0\0\x02\x76\x08";
+    let image = caller.add_image(&account, "a.png", png.into()).await.unwrap().hash;
+    let video = caller.add_video(&account, "film", b"film".as_slice().into()).await.unwrap();
+    let document = large(&sim.account().page_id).to_string();
+    let document = document.replace("IMAGE", image.as_str()).replace("VIDEO", video.as_str());
+    let document: Value = serde_json::from_str(&document).unwrap();
+
+    let launched = scenario.launch("spring", &document).await.unwrap();
+    assert_eq!(launched.status, 201, "{}", launched.text);
+    assert_eq!(launched.json()["state"], "running", "it goes on after the response");
+    let launch = ended(&scenario, &launched).await;
+    assert_eq!(launch["state"], "committed", "{launch}");
+    let steps = launch["steps"].as_array().unwrap();
+    assert_eq!(steps.len(), 7);
+    for step in steps {
+        assert_eq!(step["state"], "created", "{step}");
+        let node = sim.node(step["id"].as_str().unwrap()).unwrap();
+        assert_eq!((&node["name"], &node["status"]), (&step["name"], &json!("PAUSED")), "{step}");
+    }
+    let campaign = node(&scenario, &launch, "campaign");
+    assert_eq!(
+        [&campaign["lifetime_budget"], &campaign["bid_strategy"], &campaign["spend_cap"]],
+        ["500000", "COST_CAP", "900000"]
+    );
+
+    let young = node(&scenario, &launch, "ad_sets[0]");
+    assert_eq!(
+        (&young["bid_amount"], &young["destination_type"]),
+        (&json!(900), &json!("WEBSITE")),
+        "{young}"
+    );
+    assert_eq!(young["start_time"], "2026-12-01T09:00:00+0800", "a time of the ad account");
+    assert_eq!(
+        young["attribution_spec"],
+        json!([
+            {"event_type": "CLICK_THROUGH", "window_days": 7},
+            {"event_type": "VIEW_THROUGH", "window_days": 1},
+        ])
+    );
+    let schedule =
+        json!([{"start_minute": 540, "end_minute": 1080, "days": [1, 0], "timezone_type": "ADVERTISER"}]);
+    assert_eq!((&young["adset_schedule"], &young["pacing_type"]), (&schedule, &json!(["day_parting"])));
+    assert_eq!(
+        young["targeting"],
+        json!({
+            "geo_locations": {
+                "countries": ["MY"],
+                "cities": [{"key": "1207", "radius": 20, "distance_unit": "kilometer"}],
+            },
+            "excluded_geo_locations": {"regions": [{"key": "77"}]},
+            "age_min": 20, "age_max": 40, "genders": [2], "locales": [6],
+            "flexible_spec": [{
+                "interests": [{"id": "6003139266461"}], "behaviors": [{"id": "6002714895372"}],
+            }],
+            "custom_audiences": [{"id": "11"}],
+            "excluded_custom_audiences": [{"id": "12"}],
+            "publisher_platforms": ["instagram"], "instagram_positions": ["reels"], "user_os": ["iOS"],
+            // Meta looks beyond the systems unless it is told not to.
+            "targeting_automation": {"advantage_audience": 0, "individual_setting": {"device": 0}},
+        })
+    );
+    let creative = |path: &str| {
+        let ad = node(&scenario, &launch, path);
+        sim.node(ad["creative"]["id"].as_str().unwrap()).unwrap()
+    };
+    let cards = creative("ad_sets[0].ads[1]");
+    let data = &cards["object_story_spec"]["link_data"];
+    assert_eq!((&data["caption"], &data["multi_share_end_card"]), (&json!("example.com"), &json!(false)));
+    let links: Vec<_> =
+        data["child_attachments"].as_array().unwrap().iter().map(|card| &card["link"]).collect();
+    assert_eq!(links, ["https://example.com/b", "https://example.com/c"]);
+    assert_eq!(cards["url_tags"], "utm_source=meta");
+    // Nothing is on that the document does not ask for.
+    assert_eq!(cards["destination_spec"]["destination_type"], "WEBSITE_AND_SHOP_OPT_OUT");
+    let features = cards["degrees_of_freedom_spec"]["creative_features_spec"].as_object().unwrap();
+    assert!(features.len() >= 4 && features.values().all(|status| status["enroll_status"] == "OPT_OUT"));
+    let film = creative("ad_sets[1].ads[1]");
+    let data = &film["object_story_spec"]["video_data"];
+    assert!(data["image_url"].is_string(), "its own first picture is the cover: {data}");
+    assert_eq!(data["call_to_action"]["value"]["link"], "https://example.com/d");
+
+    // The same key launches once, also while the launch goes on.
+    let again = scenario.launch("spring", &document).await.unwrap();
+    assert_eq!(again.json(), launch);
+    scenario.finish().await.unwrap();
+}
+
+/// The annotated example, in the account of a plain `cargo run`.
+#[tokio::test]
+async fn the_example_launches_as_it_is_written() {
+    let text = std::fs::read_to_string("../../docs/launch.yaml").unwrap();
+    let document: Value = serde_yaml_ng::from_str(&text).unwrap();
+    let scenario = Scenario::with_options(local::Options::in_memory()).await.unwrap();
+    let api = scenario.api().unwrap();
+    api.connect().await.unwrap();
+    let path = format!("ad-accounts/{}/campaigns?dry_run=true", scenario.account().unwrap());
+    let checked = api.call(Method::POST, &path, Some(&document)).await.unwrap();
+    assert_eq!(checked["findings"], json!([]));
+    let launched = scenario.launch("example", &document).await.unwrap();
+    assert_eq!(launched.status, 201, "{}", launched.text);
+    let launch = ended(&scenario, &launched).await;
+    assert_eq!(launch["state"], "committed", "{launch}");
+    scenario.finish().await.unwrap();
+}
+
+/// A step far into a launch that Meta refuses: everything before it is deleted, and the step is named.
+#[tokio::test]
+async fn a_large_launch_that_is_refused_late_leaves_nothing() {
+    let scenario = Scenario::synced().await.unwrap();
+    let page = scenario.sim().unwrap().account().page_id;
+    let mut document = large(&page);
+    document["ad_sets"][1]["ads"][1]["creative"] = json!({"creative_id": "999"});
+    document["ad_sets"][0]["ads"][1]["creative"] = json!({"post_id": format!("{page}_77")});
+    let launched = scenario.launch("late", &document).await.unwrap();
+    assert_eq!(launched.status, 201, "{}", launched.text);
+    let launch = ended(&scenario, &launched).await;
+    assert_eq!(launch["state"], "rolled_back", "{launch}");
+    assert!(launch["failure"].as_str().unwrap().starts_with("ad_sets[1].ads[1]: "), "{launch}");
+    assert!(launch["steps"].as_array().unwrap().iter().all(|step| step["state"] == "planned"), "{launch}");
+    scenario.sync().await.unwrap();
+    let listed = scenario.call_as_owner(Method::GET, "campaigns?q=Spring", None).await.unwrap().json();
+    let left: Vec<_> = listed["data"].as_array().unwrap().iter().collect();
+    assert!(left.iter().all(|row| row["effective_status"] == "DELETED"), "{listed}");
+    scenario.finish().await.unwrap();
+}
+
+/// A request whose outcome is unknown is not sent again while a listing may not show yet what it created.
+#[tokio::test]
+async fn a_creation_that_no_listing_shows_yet_is_waited_for() {
+    let scenario = Scenario::synced().await.unwrap();
+    let sim = scenario.sim().unwrap();
+    let lost = |skip, kind| Fault {
+        method: Some("POST".to_owned()),
+        path_contains: "/campaigns".to_owned(),
+        times: 1,
+        skip,
+        kind,
+    };
+    let document = scenario.launch_document().unwrap();
+    // The request never arrives, so that no listing will ever show it.
+    sim.fail_next(lost(0, FaultKind::LostRequest));
+    let first = scenario.launch("lost", &document).await.unwrap();
+    assert_eq!(first.status, 502, "{}", first.text);
+    let calls = sim.calls();
+    let second = scenario.launch("lost", &document).await.unwrap();
+    assert_eq!(second.status, 429, "{}", second.text);
+    assert!(second.text.contains("not known yet"), "{}", second.text);
+    assert_eq!(sim.calls(), calls + 1, "it was looked for and not sent");
+    scenario.system.clock.advance(SignedDuration::from_mins(2));
+    let third = scenario.launch("lost", &document).await.unwrap();
+    assert_eq!(third.status, 201, "{}", third.text);
+    scenario.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_dry_run_says_what_is_wrong_and_what_would_be_sent_and_creates_nothing() {
+    let scenario = Scenario::synced().await.unwrap();
+    let sim = scenario.sim().unwrap();
+    let page = sim.account().page_id;
+    assert_eq!(set_defaults(&scenario, &json!({"page": page, "pixel": "123"})).await.status, 200);
+    let account = scenario.account().unwrap();
+    let path = format!("ad-accounts/{account}/campaigns?dry_run=true");
+    // Ten lines are a campaign for sales: the rest comes from objective and ad account.
+    let document = json!({
+        "name": "Ten lines",
+        "objective": "OUTCOME_SALES",
+        "daily_budget": {"amount": 5000, "currency": "SGD"},
+        "ad_set": {"countries": ["MY"], "promoted_object": {"custom_event_type": "PURCHASE"}},
+        "ad": {"creative": {"link": {"link": "https://example.com/", "message": "Hello"}}},
+    });
+    let calls = sim.calls();
+    let checked = scenario.api().unwrap().call(Method::POST, &path, Some(&document)).await.unwrap();
+    assert_eq!((&checked["launchable"], &checked["findings"]), (&json!(true), &json!([])), "{checked}");
+    assert_eq!(sim.calls(), calls + 1, "Meta validated the campaign");
+    let requests = checked["requests"].as_array().unwrap();
+    let steps: Vec<_> = requests.iter().map(|request| &request["step"]).collect();
+    assert_eq!(steps, ["campaign", "ad_sets[0]", "ad_sets[0].ads[0]"]);
+    assert_eq!(requests[1]["path"], format!("{account}/adsets"));
+    let parameters = &requests[1]["parameters"];
+    assert_eq!(
+        [&parameters["campaign_id"], &parameters["optimization_goal"]],
+        ["{campaign}", "OFFSITE_CONVERSIONS"]
+    );
+    assert!(parameters["promoted_object"].as_str().unwrap().contains(r#""pixel_id":"123""#), "{parameters}");
+
+    let mut wrong = document.clone();
+    wrong["ad_set"]["end"] = json!("2020-01-01T00:00:00");
+    wrong["ad_set"]["bid_amount"] = json!({"amount": 1, "currency": "SGD"});
+    let calls = sim.calls();
+    let checked = scenario.api().unwrap().call(Method::POST, &path, Some(&wrong)).await.unwrap();
+    assert_eq!(checked["launchable"], false);
+    let fields: Vec<_> =
+        checked["findings"].as_array().unwrap().iter().map(|finding| &finding["field"]).collect();
+    assert_eq!(fields, ["ad_set.bid_amount", "ad_set.end"]);
+    assert_eq!(sim.calls(), calls, "what is known to be wrong is not asked");
+
+    // What only Meta knows: a budget below its minimum.
+    let mut small = document.clone();
+    small["daily_budget"]["amount"] = json!(1);
+    let checked = scenario.api().unwrap().call(Method::POST, &path, Some(&small)).await.unwrap();
+    assert_eq!(
+        (&checked["launchable"], &checked["findings"][0]["field"]),
+        (&json!(false), &json!("campaign"))
+    );
+    scenario.finish().await.unwrap();
+}
