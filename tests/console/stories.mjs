@@ -13,7 +13,7 @@ const screenshots = join(output, "screenshots");
 rmSync(screenshots, { recursive: true, force: true });
 mkdirSync(screenshots, { recursive: true });
 
-const modules = ["sign_in", "numbers", "campaigns", "writes", "rules", "live", "roles", "connect", "pages", "formats", "outage"];
+const modules = ["sign_in", "numbers", "campaigns", "writes", "launch", "rules", "live", "roles", "connect", "pages", "formats", "outage"];
 const [system, chromium] = await Promise.all([System.start(program, join(output, "data")), launch(packages, checkers)]);
 const failures = [];
 const began = performance.now();

@@ -69,6 +69,13 @@ pub(crate) struct LaunchQuery {
     /// Whether to check the document only. Nothing is created, and the `Idempotency-Key` is not used.
     #[serde(default)]
     dry_run: bool,
+    /// Whether a dry run in which nothing is found asks Meta, too.
+    #[serde(default = "yes")]
+    ask_meta: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// Which launches.
@@ -154,7 +161,7 @@ impl ManageCampaign {
         let requested = self.draft(&session, &request, &account.id, key, &spec)?;
         if query.dry_run {
             let launch = &requested.launch;
-            let dry_run = self.dry_run(workspace, launch, &spec, field_errors).await?;
+            let dry_run = self.dry_run(workspace, launch, (&spec, field_errors), query.ask_meta).await?;
             return Ok(LaunchResponse::DryRun(Json(dry_run)));
         }
         let earlier = self.connector.table.launch(workspace, &requested.launch.id).await?;

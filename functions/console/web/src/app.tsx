@@ -22,6 +22,7 @@ const pages = {
   overview: page(() => import("./pages/overview")),
   campaigns: page(() => import("./pages/campaigns")),
   detail: page(() => import("./pages/detail")),
+  launch: page(() => import("./pages/launch")),
   launches: page(() => import("./pages/launches")),
   rules: page(() => import("./pages/rules")),
   connections: page(() => import("./pages/connections")),
@@ -89,7 +90,7 @@ function Workspace({ id }: { id: string }) {
   const page = pageOf(path.value);
   const Page = page && pages[page];
   return (
-    <Shell page={page === "detail" ? "campaigns" : page}>
+    <Shell page={page === "detail" ? "campaigns" : page === "launch" ? "launches" : page}>
       {offline.value && <Banner tone="warning">Adflight cannot be reached. What you see is the last that was read; it goes on by itself.</Banner>}
       {accounts.error && !offline.value && !accounts.data && <Failure what="The ad accounts could not be read." error={accounts.error} retry={accounts.reload} />}
       {Page

@@ -70,15 +70,15 @@ impl IntoResponse for LaunchResponse {
 }
 
 impl ManageCampaign {
-    /// Returns what is wrong with a document. Meta is asked only when nothing is.
+    /// Returns what is wrong with a document. Meta is asked, if it is to be, only when nothing is.
     pub(super) async fn dry_run(
         &self,
         workspace: &Tenant,
         launch: &Launch,
-        spec: &LaunchSpec,
-        mut errors: Vec<FieldError>,
+        (spec, mut errors): (&LaunchSpec, Vec<FieldError>),
+        ask_meta: bool,
     ) -> Result<DryRun, Error> {
-        if errors.is_empty() {
+        if ask_meta && errors.is_empty() {
             let client = self.connector.open(workspace, &launch.ad_account, Purpose::Action).await?;
             let validated = client.validate(launch, Step::Campaign).await;
             match client.close(validated).await {

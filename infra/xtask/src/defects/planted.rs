@@ -20,7 +20,7 @@ const STORY: &str = "--test=journeys";
 const LIB: &str = "--lib";
 
 #[rustfmt::skip]
-pub(super) const PLANTED: [Planted; 31] = [
+pub(super) const PLANTED: [Planted; 33] = [
     // Facts.
     Planted {
         name: "a segment is put whatever its fence",
@@ -154,7 +154,7 @@ pub(super) const PLANTED: [Planted; 31] = [
     },
     Planted {
         name: "a launch creates what is active",
-        file: "shared/graph-api/src/launch.rs",
+        file: "shared/graph-api/src/launch/form.rs",
         find: r#"("status", "PAUSED".to_owned())]"#,
         with: r#"("status", if on!() { "ACTIVE".to_owned() } else { "PAUSED".to_owned() })]"#,
         tests: (STORY, "launch::"),
@@ -174,8 +174,22 @@ pub(super) const PLANTED: [Planted; 31] = [
         tests: (STORY, "launch::"),
     },
     Planted {
+        name: "a creation with an unknown outcome is sent again at once",
+        file: "functions/manage-campaign/src/launch/saga.rs",
+        find: "            self.await_listing(&stored.launch)?;\n            stored.launch.resent = true;",
+        with: "            if !on!() { self.await_listing(&stored.launch)?; }\n            stored.launch.resent = true;",
+        tests: (STORY, "launch_document::"),
+    },
+    Planted {
+        name: "an interrupted activation decides anew what it activates",
+        file: "functions/manage-campaign/src/activate.rs",
+        find: "        if let Some(scope) = activation.scope {\n",
+        with: "        if let Some(scope) = activation.scope.filter(|_| !on!()) {\n",
+        tests: (STORY, "activation::"),
+    },
+    Planted {
         name: "a timer that was replaced activates",
-        file: "functions/manage-campaign/src/schedule.rs",
+        file: "functions/manage-campaign/src/activate.rs",
         find: "due.filter(|due| due.timer == timer && pending.contains(&due.state))",
         with: "due.filter(|due| (on!() || due.timer == timer) && pending.contains(&due.state))",
         tests: (STORY, "launch::"),

@@ -8,7 +8,7 @@ import { Head } from "../parts/shell";
 import { Empty, Failure, Skeleton } from "../parts/states";
 import { useResource } from "../resource";
 import { params, path } from "../route";
-import { adAccounts, inWorkspace, nameOf } from "../store";
+import { adAccounts, can, inWorkspace, nameOf } from "../store";
 
 type Launch = Schemas["LaunchView"];
 
@@ -33,11 +33,11 @@ export default function Launches() {
   const rows = found.data?.data;
   return (
     <>
-      <Head title="Launches" />
+      <Head title="Launches">{can("editor") && <a class="button primary" href={inWorkspace("launch")}>New launch</a>}</Head>
       {found.error && <Failure what="The launches could not be read." error={found.error} retry={found.reload} />}
       <section class="card table-card" aria-label="Launches">
         {!rows && !found.error && <Skeleton lines={6} height={32} />}
-        {rows?.length === 0 && <Empty title="Nothing was launched yet">A launch makes a campaign, an ad set and an ad of one document, all of them paused, or nothing. <code>POST …/campaigns</code> of the API takes it.</Empty>}
+        {rows?.length === 0 && <Empty title="Nothing was launched yet">A launch makes a campaign with its ad sets and ads of one document, all of them paused, or nothing.</Empty>}
         {rows && rows.length > 0 && (
           <div class="table-scroll" tabIndex={0} role="region" aria-label="Launches, newest first">
             <table class="plain">

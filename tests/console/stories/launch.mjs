@@ -1,0 +1,58 @@
+// A launch from the console: a form and its document, what is wrong with it, and how it goes.
+
+import assert from "node:assert/strict";
+
+export async function a_launch_is_written_checked_sent_and_started({ open, system, screenshots }) {
+  const tab = await open();
+  await tab.signIn("editor", "/w/demo/launches");
+  await tab.page.click("text=New launch");
+  await tab.page.waitForSelector("h1:has-text('New launch')");
+  const field = (label) => tab.page.locator(`label:has-text("${label}")`).locator("input, select, textarea").first();
+  const finding = (name) => tab.page.locator(`.findings [data-field="${name}"]`);
+  // What is missing is said while it is written.
+  await finding("name").waitFor();
+  await finding("ad.creative.link.link").waitFor();
+  assert.ok(await tab.page.locator("text=Launch …").isDisabled());
+
+  await field("Name").fill("From the console");
+  await field("Daily budget").fill("75.50");
+  await field("Countries").fill("sg, my");
+  await field("Pixel").fill("123");
+  await field("Page").fill(system.post.split("_")[0]);
+  await field("Link").fill("https://example.com/spring");
+  await field("Text").fill("Spring is here.");
+  await tab.page.waitForSelector("text=Nothing is wrong with the document");
+  const document = JSON.parse(await field("Document").inputValue());
+  assert.equal(document.daily_budget.amount, 7550);
+  assert.deepEqual(document.ad_set.countries, ["SG", "MY"]);
+  // The document may say more than the form, and the form follows it.
+  document.ad_set.audience = { age_min: 80 };
+  document.name = "From the document";
+  await field("Document").fill(JSON.stringify(document, null, 2));
+  await finding("ad_set.audience.age_min").waitFor();
+  assert.equal(await field("Name").inputValue(), "From the document");
+  document.ad_set.audience.age_min = 25;
+  await field("Document").fill(JSON.stringify(document, null, 2));
+  await tab.page.waitForSelector("text=Nothing is wrong with the document");
+  await tab.page.click("text=3 requests would be sent");
+  await tab.page.waitForSelector("pre >> text=POST act_");
+  await tab.page.click("text=Check at Meta");
+  await tab.page.waitForSelector("text=Meta would create the campaign");
+  if (screenshots) await tab.page.screenshot({ path: `${screenshots}/launch.png`, fullPage: true });
+
+  await tab.page.click("text=Launch …");
+  await tab.page.waitForSelector("dialog[open] >> text=a campaign with 1 ad set and 1 ad");
+  await tab.page.click("dialog[open] .primary");
+  await tab.page.waitForSelector("h2:has-text('Committed')");
+  assert.equal(await tab.page.locator("tr[data-step] >> text=Created").count(), 3);
+  await tab.page.click("text=Start it now");
+  await tab.page.waitForSelector("h1:has-text('From the document')");
+  const [launch] = (await system.api("launches")).data;
+  assert.equal(launch.name, "From the document");
+  for (let tries = 0; ; tries += 1) {
+    const { state } = await system.api(`ad-accounts/${launch.ad_account}/campaigns/${launch.campaign_id}/schedule`);
+    if (state === "activated") break;
+    assert.ok(tries < 50, state);
+    await tab.page.waitForTimeout(100);
+  }
+}
