@@ -102,6 +102,7 @@ def before_load_schema(context, raw_schema):
                 body["examples"] = {"real": {"value": SYSTEM[example]}}
     schemas = raw_schema["components"]["schemas"]
     restrict_query(schemas)
+    restrict_launch(schemas)
     # One of the measures of a row stands for all: each is a number like the others, and its cases are many.
     row = schemas["FactRow"]["properties"]
     for name in ("purchase_value", "leads", "landing_page_views", "add_to_cart", "initiate_checkout", "app_installs",
@@ -133,6 +134,36 @@ def before_load_schema(context, raw_schema):
     for name in schemas:
         if name.startswith("RuleSpec"):
             schemas[name]["properties"]["ad_account"] = {"type": "null"}
+
+
+def restrict_launch(schemas):
+    """Leaves out of launch documents what is valid only together with something else."""
+    real = SYSTEM["launch_document"]
+    for name, fields in {
+        "LaunchSpec": ["ad_sets", "lifetime_budget", "bid_strategy"],
+        "AdSetSpec": ["ads", "daily_budget", "lifetime_budget", "bid_amount", "min_roas", "start", "end", "day_parts",
+                      "destination_type", "attribution", "audience", "placements"],
+        "AdSpec": ["url_tags", "creative_features", "shop_destination"],
+        "LinkSpec": ["display_link", "video", "thumbnail_url", "cards", "lead_form", "product_set"],
+    }.items():
+        for field in fields:
+            del schemas[name]["properties"][field]
+    launch = schemas["LaunchSpec"]
+    for field, schema in (("daily_budget", "Budget"), ("ad_set", "AdSetSpec"), ("ad", "AdSpec")):
+        launch["properties"][field] = {"$ref": f"#/components/schemas/{schema}"}
+        launch["required"].append(field)
+    launch["properties"]["objective"] = {"enum": [real["objective"]]}
+    ad_set = schemas["AdSetSpec"]
+    ad_set["properties"]["countries"]["minItems"] = 1
+    for field in ("optimization_goal", "promoted_object"):
+        ad_set["properties"][field] = {"enum": [real["ad_set"][field]]}
+    ad_set.setdefault("required", []).extend(["countries", "optimization_goal", "promoted_object"])
+    link = schemas["LinkSpec"]["properties"]["link"]
+    link["type"] = "string"
+    schemas["LinkSpec"]["required"].append("link")
+    post = schemas["InstagramPostSpec"]
+    post["properties"]["page"] = schemas["LinkSpec"]["properties"]["page"]
+    post["required"].append("page")
 
 
 def restrict_query(schemas):

@@ -6,17 +6,18 @@ use connector::{AccountClient, Purpose};
 use domain::Error;
 use domain::entity::{Changes, EffectiveStatus, Entity, Level, Status};
 use domain::id::{AdAccountId, EntityId};
+use domain::launch::Launch;
 use domain::tenant::Tenant;
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
-use runtime::deadline;
 use serde_json::json;
 use store::StoreError;
 use store::audit::{Actor, AuditEvent, Phase};
 use store::schedule::{Activation, ActivationProblem, ActivationScope, ActivationState};
 
 use crate::ManageCampaign;
-use crate::schedule::audit_value;
+use crate::launch::is_settled;
+use crate::schedule::{audit_value, job_of};
 
 /// Maximum time after the scheduled activation during which a failing one is retried.
 const MAX_ACTIVATION_DELAY: SignedDuration = SignedDuration::from_hours(6);
@@ -84,11 +85,12 @@ impl ManageCampaign {
                 (ActivationState::Failed, Some(why), problems)
             }
             Err(error) if error.is_retryable() && !self.is_late(&due) => {
-                let retry_after = match error {
-                    Error::RateLimited { retry_after, .. } => retry_after.min(RETRY_DELAY),
+                let after = match error {
+                    Error::RateLimited { retry_after, .. } => retry_after,
                     _ => RETRY_DELAY,
                 };
-                return Err(Error::RateLimited { retry_after, reason: error.to_string() });
+                tracing::info!(%workspace, %campaign, %error, after_secs = after.as_secs(), "An activation waits.");
+                return self.process_after(after, &job_of(workspace, ad_account, &due)).await;
             }
             Err(error) => {
                 tracing::warn!(%workspace, %campaign, %error, "An activation failed.");
@@ -121,7 +123,12 @@ impl ManageCampaign {
     /// all of it is ready. What is active already is left alone, so that a repetition goes on where it stopped.
     async fn start(&self, client: &AccountClient, activation: &mut Activation) -> Result<Started, Error> {
         let campaign = activation.campaign.clone();
-        let below = client.refresh_descendants(Level::Campaign, &campaign).await?;
+        let launch = self.recent_launch(&client.workspace, &campaign).await?;
+        if launch.as_ref().is_some_and(|launch| !is_settled(launch)) {
+            let reason = "the campaign is still being launched".to_owned();
+            return Err(Error::RateLimited { retry_after: RETRY_DELAY, reason });
+        }
+        let below = held_by(client, &campaign, launch.as_ref()).await?;
         let scope = self.decide_scope(client, activation, &below).await?;
         let mut problems = Vec::new();
         if scope == ActivationScope::Everything {
@@ -129,7 +136,7 @@ impl ManageCampaign {
                 if entity.status != Some(Status::Paused) {
                     continue;
                 }
-                if deadline::soft_deadline().is_some_and(|end| end <= self.host.clock.now()) {
+                if self.ends_soon() {
                     let reason = "the activation goes on with the next invocation".to_owned();
                     return Err(Error::RateLimited { retry_after: CONTINUE_DELAY, reason });
                 }
@@ -146,7 +153,7 @@ impl ManageCampaign {
         client.apply_change(Level::Campaign, &campaign, &active()).await?;
         // The descendants' effective status changes only once the campaign is active.
         client.refresh(Level::Campaign, &campaign).await?;
-        let below = client.refresh_descendants(Level::Campaign, &campaign).await?;
+        let below = held_by(client, &campaign, launch.as_ref()).await?;
         problems.extend(below.iter().filter_map(|entity| Some(problem(entity, obstacle(entity)?))));
         problems.dedup_by(|a, b| a.id == b.id);
         problems.truncate(MAX_PROBLEMS);
@@ -177,6 +184,22 @@ impl ManageCampaign {
         *activation = decided;
         Ok(scope)
     }
+}
+
+/// Reads the ad sets and ads of a campaign. Listings may lack for some minutes what was just launched.
+async fn held_by(
+    client: &AccountClient,
+    campaign: &EntityId,
+    launch: Option<&Launch>,
+) -> Result<Vec<Entity>, Error> {
+    let mut below = client.refresh_descendants(Level::Campaign, campaign).await?;
+    for created in launch.iter().flat_map(|launch| &launch.created) {
+        let is_listed = created.id == *campaign || below.iter().any(|entity| entity.id == created.id);
+        if !is_listed && let Some(entity) = client.refresh(created.step.level(), &created.id).await? {
+            below.push(entity);
+        }
+    }
+    Ok(below)
 }
 
 /// What became of an activated campaign.

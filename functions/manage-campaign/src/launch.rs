@@ -13,9 +13,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use connector::{AccountClient, Purpose};
 use domain::entity::Level;
-use domain::id::{AdAccountId, LaunchId};
+use domain::id::{AdAccountId, EntityId, LaunchId};
 use domain::job::Job;
-use domain::launch::{Launch, LaunchState};
+use domain::launch::{Launch, LaunchState, Step};
 use domain::platform::PlatformData;
 use domain::tenant::Tenant;
 use domain::{Error, FieldError};
@@ -24,9 +24,11 @@ use graph_api::launch::{LaunchDefaults, LaunchSpec};
 use http::header::{HeaderValue, LOCATION};
 use http::{HeaderMap, Method, Request, StatusCode};
 use jiff::SignedDuration;
+use jiff::tz::TimeZone;
 use runtime::endpoint::{self, Endpoint};
 use runtime::operation::Header;
 use runtime::page::{Cursor, Limit, encode_cursor};
+use runtime::random;
 use runtime::request::{AdAccountPath, Json, NoPath, RequestContext, idempotency_key};
 use runtime::response::List;
 use runtime::session::{Role, Session};
@@ -58,15 +60,25 @@ const MAX_DOCUMENT_BYTES: usize = 64 * 1024;
 /// Steps of a launch that is done within its request. A larger one goes on in the background.
 const MAX_STEPS_IN_REQUEST: usize = 6;
 
-/// Stands for the key of a launch that is not carried out.
-const DRY_RUN_KEY: &str = "dry run";
+/// The shortest time until a timer: they are set to the second, and one in the past is refused.
+const SHORTEST_TIMER: SignedDuration = SignedDuration::from_secs(5);
+
+/// How much longer than it may be under way a launch counts as recent.
+const RECENT_MARGIN: SignedDuration = SignedDuration::from_hours(1);
+
+/// Launches that are read at a time.
+const LAUNCHES_PER_READ: usize = 50;
+
+/// Maximum size of a launch document with the ad account's defaults, in bytes. It is stored as one item with what it
+/// creates, and an item has 400 KB at most.
+const MAX_STORED_BYTES: usize = 256 * 1024;
 
 /// How to launch.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 pub(crate) struct LaunchQuery {
-    /// Whether to check the document only. Nothing is created, and the `Idempotency-Key` is not used.
+    /// Whether to check the document only. Nothing is created, and the `Idempotency-Key` stays free.
     #[serde(default)]
     dry_run: bool,
     /// Whether a dry run in which nothing is found asks Meta, too.
@@ -118,7 +130,11 @@ pub(crate) fn launch() -> Endpoint<ManageCampaign> {
 pub(crate) fn list_launches() -> Endpoint<ManageCampaign> {
     endpoint::member(Method::GET, "/v1/workspaces/{workspace}/launches", Role::Viewer)
         .named("list_launches", "Lists the launches of a workspace")
-        .responds(StatusCode::OK, "The launches, newest first.", ManageCampaign::list_launches)
+        .responds(
+            StatusCode::OK,
+            "The launches, newest first, without their steps.",
+            ManageCampaign::list_launches,
+        )
 }
 
 pub(crate) fn get_launch() -> Endpoint<ManageCampaign> {
@@ -135,7 +151,7 @@ impl ManageCampaign {
         let RequestContext { caller: session, path, query, body: Json(mut spec), request } = context;
         let workspace = &session.workspace;
         let account = self.connector.table.require_account(workspace, &path.ad_account).await?;
-        let key = idempotency_key(&request)?.or(query.dry_run.then_some(DRY_RUN_KEY)).ok_or_else(|| {
+        let key = idempotency_key(&request)?.ok_or_else(|| {
             let message = "send this header, with 1 to 255 visible ASCII characters of your own per launch: a repeated request with the same text launches once";
             FieldError::new("Idempotency-Key", message)
         })?;
@@ -159,6 +175,10 @@ impl ManageCampaign {
             field_errors.extend(details.check_beneficiaries(is_system_user, dsa, identities, &prefix));
         }
         let requested = self.draft(&session, &request, &account.id, key, &spec)?;
+        if serde_json::to_vec(&spec).map_or(0, |stored| stored.len()) > MAX_STORED_BYTES {
+            let message = format!("may have {MAX_STORED_BYTES} bytes with the defaults at most");
+            field_errors.push(FieldError::new("body", message));
+        }
         if query.dry_run {
             let launch = &requested.launch;
             let dry_run = self.dry_run(workspace, launch, (&spec, field_errors), query.ask_meta).await?;
@@ -220,7 +240,7 @@ impl ManageCampaign {
         listed.truncate(limit);
         let last = listed.last().filter(|_| more).map(|(position, _)| position);
         let after = last.map(|position| encode_cursor(&context.request, position));
-        let data = listed.into_iter().filter_map(|(_, stored)| Some(stored?.into())).collect();
+        let data = listed.into_iter().filter_map(|(_, stored)| Some(LaunchView::listed(stored?))).collect();
         Ok(Json(List { data, after }))
     }
 
@@ -241,11 +261,12 @@ impl ManageCampaign {
             _ => return Ok(()),
         }
         let now = self.host.clock.now();
-        let retry_later =
-            |why: &str| Err(Error::RateLimited { retry_after: RECOVERY_DELAY, reason: why.to_owned() });
         let mut stored = match table.claim_launch(workspace, id, now, now + LAUNCH_LEASE_TTL).await {
             Ok(stored) => stored,
-            Err(StoreError::Conflict) => return retry_later("another worker holds the lease of the launch"),
+            // Another worker holds the lease.
+            Err(StoreError::Conflict) => {
+                return self.process_after(RECOVERY_DELAY, &job_of(workspace, id)).await;
+            }
             Err(error) => return Err(error.into()),
         };
         let ad_account = stored.launch.ad_account.clone();
@@ -264,15 +285,53 @@ impl ManageCampaign {
             };
         };
         if now.duration_since(stored.launch.started_at) < MAX_LAUNCH_AGE {
-            return match error {
-                Error::RateLimited { .. } => Err(error),
-                error => retry_later(&error.to_string()),
+            let after = match error {
+                Error::RateLimited { retry_after, .. } => retry_after,
+                _ => RECOVERY_DELAY,
             };
+            tracing::info!(%workspace, launch = %id, %error, after_secs = after.as_secs(), "A launch waits.");
+            return self.process_after(after, &job_of(workspace, id)).await;
         }
         tracing::error!(%workspace, launch = %id, %error, "A launch needs a person.");
         stored.launch.failure = Some(error.public_detail());
         stored.audit_reason = Some(error.audit_detail());
         self.finish(workspace, &mut stored, LaunchState::NeedsReview).await
+    }
+
+    /// Has a job processed again later. A timer does that: a chain of messages that send themselves is stopped by AWS.
+    pub(crate) async fn process_after(&self, after: Duration, job: &Job) -> Result<(), Error> {
+        let after = SignedDuration::try_from(after).unwrap_or(MAX_LAUNCH_AGE);
+        let at = (self.host.clock.now() + after.max(SHORTEST_TIMER)).to_zoned(TimeZone::UTC).datetime();
+        self.host.schedules.set_timer(&random::id()?, at, "UTC", job).await
+    }
+
+    /// Returns the launch that created a campaign, if it began within the last day: none that is older is under way, and
+    /// what it created is listed by now.
+    pub(crate) async fn recent_launch(
+        &self,
+        workspace: &Tenant,
+        campaign: &EntityId,
+    ) -> Result<Option<Launch>, Error> {
+        let oldest = self.host.clock.now() - MAX_LAUNCH_AGE - RECENT_MARGIN;
+        let mut before: Option<String> = None;
+        loop {
+            let table = &self.connector.table;
+            let page = table.launches_by_time(workspace, before.as_deref(), LAUNCHES_PER_READ).await?;
+            let Some((last, _)) = page.last().cloned() else { return Ok(None) };
+            let is_last = page.len() < LAUNCHES_PER_READ;
+            for StoredLaunch { launch, .. } in page.into_iter().filter_map(|(_, stored)| stored) {
+                if launch.started_at < oldest {
+                    return Ok(None);
+                }
+                if launch.id_of(Step::Campaign) == Some(campaign) {
+                    return Ok(Some(launch));
+                }
+            }
+            if is_last {
+                return Ok(None);
+            }
+            before = Some(last);
+        }
     }
 
     async fn create_and_run(
@@ -387,6 +446,7 @@ fn in_progress() -> Error {
     Error::InProgress("this launch is in progress; ask again in a moment".to_owned())
 }
 
-fn is_settled(launch: &Launch) -> bool {
+/// Returns whether a launch is committed, or over.
+pub(crate) fn is_settled(launch: &Launch) -> bool {
     matches!(launch.state, LaunchState::Committed | LaunchState::RolledBack | LaunchState::NeedsReview)
 }

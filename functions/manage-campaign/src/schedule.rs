@@ -25,6 +25,7 @@ use store::schedule::{Activation, ActivationScope, ActivationState};
 
 use crate::ManageCampaign;
 use crate::change::EntityPath;
+use crate::launch::is_settled;
 
 /// Latest accepted year.
 const MAX_SCHEDULE_YEAR: i16 = 2100;
@@ -72,7 +73,7 @@ pub(crate) fn set_schedule() -> Endpoint<ManageCampaign> {
         .checks_version()
         .fails_with(
             Error::Conflict,
-            "The campaign is over, is being activated at this moment, or is imported.",
+            "The campaign is over, is being launched or activated at this moment, or is imported.",
         )
         .responds(StatusCode::OK, "The activation.", ManageCampaign::set_schedule)
 }
@@ -101,6 +102,10 @@ impl ManageCampaign {
         if entity.effective_status.is_some_and(|status| ended.contains(&status)) {
             return Err(Error::Conflict("the campaign is archived or deleted".to_owned()));
         }
+        if self.recent_launch(workspace, &campaign).await?.is_some_and(|launch| !is_settled(&launch)) {
+            let why = "the campaign is still being launched; see GET launches";
+            return Err(Error::Conflict(why.to_owned()));
+        }
         let timezone = canonical_time_zone(requested.timezone.as_deref().unwrap_or(&account.timezone))?;
         let is_now = requested.activate_at == NOW;
         let at = match is_now {
@@ -119,7 +124,10 @@ impl ManageCampaign {
             timezone,
             version: before.as_ref().map_or(1, |before| before.version + 1),
             timer: random::id()?,
-            scope: requested.scope,
+            // One that failed half way goes on with what it was to activate.
+            scope: requested
+                .scope
+                .or_else(|| before.as_ref().filter(|before| before.state == ActivationState::Failed)?.scope),
             state: ActivationState::Scheduled,
             failure: None,
             problems: Vec::new(),
@@ -239,7 +247,8 @@ impl ManageCampaign {
     }
 }
 
-fn job_of(workspace: &Tenant, ad_account: &AdAccountId, activation: &Activation) -> Job {
+/// Returns the job of an activation.
+pub(crate) fn job_of(workspace: &Tenant, ad_account: &AdAccountId, activation: &Activation) -> Job {
     Job::ActivateCampaign {
         workspace: workspace.clone(),
         ad_account: ad_account.clone(),

@@ -314,6 +314,25 @@ impl AccountClient {
         Ok(Some(stored.entity))
     }
 
+    /// Reads what a launch has created, and stores it.
+    pub async fn refresh_created(&self, created: &[Created]) -> Result<(), Error> {
+        for level in [Level::Campaign, Level::AdSet, Level::Ad] {
+            let of_level = created.iter().filter(|created| created.step.level() == level);
+            let mut left: Vec<_> = of_level.map(|created| created.id.clone()).collect();
+            while !left.is_empty() {
+                let fetch_number = self.table.begin_fetch(&self.workspace, &self.account.id).await?;
+                for (id, read) in self.read_entities(level, &left).await? {
+                    left.retain(|one| *one != id);
+                    if let EntityRead::Found(entity) = read {
+                        let stored = StoredEntity { entity: *entity, fetch_number, hidden: false };
+                        self.table.upsert_entity(&self.workspace, &self.account.id, &stored).await?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn now(&self) -> Timestamp {
         match &self.platform {
             PlatformClient::Meta(meta) => meta.now(),

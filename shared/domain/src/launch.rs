@@ -164,6 +164,9 @@ pub struct Created {
     /// When it was known to exist.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,
+    /// Whether it has the name of the document, without the launch's mark.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub named: bool,
 }
 
 impl Launch {

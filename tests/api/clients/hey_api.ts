@@ -43,7 +43,7 @@ async function main() {
     body: system.launch_document,
     throwOnError: true,
   });
-  check(launch.data.state === "committed", "launched");
+  check("state" in launch.data && launch.data.state === "committed", "launched");
 
   const { error } = await getRule({ path: { workspace: system.workspace, rule: "none" } });
   check(error?.type === "urn:adflight:not-found" && error.status === 404, "a problem");

@@ -65,7 +65,7 @@ async function main() {
     params: { path: account, header: { "Idempotency-Key": "openapi-fetch" } },
     body: system.launch_document,
   });
-  check(launch.data?.campaign_id !== undefined, "launched");
+  check(launch.data !== undefined && "campaign_id" in launch.data, "launched");
 
   const rows = await client.GET("/v1/workspaces/{workspace}/ad-accounts/{ad_account}/insights", {
     params: {

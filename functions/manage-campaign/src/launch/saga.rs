@@ -8,7 +8,6 @@ use domain::entity::Level;
 use domain::id::EntityId;
 use domain::launch::{Created, Launch, LaunchState, Step};
 use domain::tenant::Tenant;
-use graph_api::launch::LaunchSpec;
 use jiff::SignedDuration;
 use runtime::deadline;
 use serde_json::{Map, Value, json};
@@ -21,6 +20,10 @@ use crate::ManageCampaign;
 
 /// How long a listing of the platform may lack an entity that exists.
 const LISTING_LAG: SignedDuration = SignedDuration::from_mins(2);
+
+/// How long a call to Meta with its retries usually takes at most. One that the end of the invocation cuts off leaves an
+/// unknown outcome.
+const LONGEST_STEP: SignedDuration = SignedDuration::from_secs(20);
 
 impl ManageCampaign {
     /// Runs until the launch is committed or rolled back, or the invocation ends. In that case, or on an error, it
@@ -52,13 +55,18 @@ impl ManageCampaign {
             }
             let Some(step) = stored.launch.next_step() else {
                 remove_doubles(client, &stored.launch).await?;
-                if let Err((step, error)) = name_all(client, &stored.launch).await {
-                    self.give_up(client, stored, Some(step), error).await?;
-                    break;
+                if let Some(number) = stored.launch.created.iter().position(|created| !created.named) {
+                    let created = &stored.launch.created[number];
+                    match client.name_created(&stored.launch, created).await {
+                        Ok(()) => stored.launch.created[number].named = true,
+                        Err(error) => {
+                            let step = created.step;
+                            self.give_up(client, stored, Some(step), error).await?;
+                        }
+                    }
+                    continue;
                 }
-                for created in &stored.launch.created {
-                    client.refresh(created.step.level(), &created.id).await?;
-                }
+                client.refresh_created(&stored.launch.created).await?;
                 self.finish(&client.workspace, stored, LaunchState::Committed).await?;
                 break;
             };
@@ -84,8 +92,7 @@ impl ManageCampaign {
         if error.is_retryable() {
             return Err(error);
         }
-        let spec: LaunchSpec = stored.launch.document.read()?;
-        let at = step.map(|step| format!("{}: ", spec.path_of(step))).unwrap_or_default();
+        let at = step.map(|step| format!("{step}: ")).unwrap_or_default();
         stored.launch.state = LaunchState::RollingBack;
         stored.launch.failure = Some(format!("{at}{}", error.public_detail()));
         stored.audit_reason = Some(format!("{at}{}", error.audit_detail()));
@@ -133,8 +140,9 @@ impl ManageCampaign {
         Err(Error::RateLimited { retry_after, reason })
     }
 
-    fn ends_soon(&self) -> bool {
-        deadline::soft_deadline().is_some_and(|end| end <= self.host.clock.now())
+    /// Returns whether the invocation ends before another call to Meta is sure to end.
+    pub(crate) fn ends_soon(&self) -> bool {
+        deadline::soft_deadline().is_some_and(|end| end <= self.host.clock.now() + LONGEST_STEP)
     }
 
     async fn record_created(
@@ -144,7 +152,7 @@ impl ManageCampaign {
         step: Step,
         id: EntityId,
     ) -> Result<(), Error> {
-        stored.launch.created.push(Created { step, id, at: Some(self.host.clock.now()) });
+        stored.launch.created.push(Created { step, id, at: Some(self.host.clock.now()), named: false });
         (stored.launch.intent, stored.launch.intent_at) = (None, None);
         self.save(client, stored).await
     }
@@ -235,15 +243,6 @@ async fn remove_doubles(client: &AccountClient, launch: &Launch) -> Result<(), E
                 client.delete(&id).await?;
             }
         }
-    }
-    Ok(())
-}
-
-/// Takes the marks off the names. A repetition changes nothing.
-async fn name_all(client: &AccountClient, launch: &Launch) -> Result<(), (Step, Error)> {
-    for created in &launch.created {
-        let named = client.name_created(launch, created).await;
-        named.map_err(|error| (created.step, error))?;
     }
     Ok(())
 }

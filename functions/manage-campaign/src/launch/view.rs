@@ -5,7 +5,7 @@ use domain::id::{AdAccountId, EntityId, LaunchId};
 use domain::launch::{Launch, LaunchState, Step};
 use graph_api::launch::LaunchSpec;
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use store::launch::StoredLaunch;
 
 #[derive(Serialize)]
@@ -28,7 +28,8 @@ pub(crate) struct LaunchView {
     /// Of the first ad.
     #[serde(skip_serializing_if = "Option::is_none")]
     ad_id: Option<EntityId>,
-    /// What is to be created, in order.
+    /// What is to be created, in order. A list of launches leaves it out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     steps: Vec<StepView>,
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<String>,
@@ -65,9 +66,17 @@ enum StepState {
 }
 
 impl From<StoredLaunch> for LaunchView {
-    fn from(StoredLaunch { launch, requested_by, .. }: StoredLaunch) -> Self {
+    fn from(stored: StoredLaunch) -> Self {
+        let launch = &stored.launch;
         let spec = launch.document.read::<LaunchSpec>().ok();
-        let steps = launch.steps.iter().map(|step| StepView::of(&launch, spec.as_ref(), *step)).collect();
+        let steps = launch.steps.iter().map(|step| StepView::of(launch, spec.as_ref(), *step)).collect();
+        Self { steps, ..Self::listed(stored) }
+    }
+}
+
+impl LaunchView {
+    /// Returns a launch without its steps.
+    pub(super) fn listed(StoredLaunch { launch, requested_by, .. }: StoredLaunch) -> Self {
         Self {
             name: name_of(&launch),
             started_at: launch.started_at,
@@ -75,7 +84,7 @@ impl From<StoredLaunch> for LaunchView {
             campaign_id: launch.id_of(Step::Campaign).cloned(),
             adset_id: launch.id_of(Step::AdSet(0)).cloned(),
             ad_id: launch.id_of(Step::Ad(0, 0)).cloned(),
-            steps,
+            steps: Vec::new(),
             launch_id: launch.id,
             state: launch.state,
             ad_account: launch.ad_account,
@@ -104,7 +113,13 @@ impl StepView {
     }
 }
 
+#[derive(Deserialize)]
+struct Named {
+    #[serde(default)]
+    name: String,
+}
+
 /// Returns the name of a launch's campaign; an empty one where the document cannot be read any more.
 pub(super) fn name_of(launch: &Launch) -> String {
-    launch.document.read::<LaunchSpec>().map(|spec| spec.name).unwrap_or_default()
+    launch.document.read::<Named>().map(|named| named.name).unwrap_or_default()
 }

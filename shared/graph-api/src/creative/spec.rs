@@ -163,11 +163,14 @@ impl CreativeSpec {
     }
 
     /// Returns whether a click leads to a website, as far as the document says.
-    pub(crate) fn leads_to_website(&self) -> bool {
+    pub(crate) fn leads_to_website(&self, destination: Option<&str>) -> bool {
         match self {
             Self::CreativeId(_) | Self::PostId(_) => false,
             Self::InstagramPost(post) => post.link.is_some(),
-            Self::Link(link) => link.link.is_some() && link.lead_form.is_none(),
+            Self::Link(link) => {
+                let opens = link.lead_form.is_some() || destination.is_some_and(is_conversation);
+                link.link.is_some() && !opens
+            }
         }
     }
 
@@ -236,6 +239,11 @@ impl LinkSpec {
         require(address.map_or(has_other_target, is_http_url), "link", INVALID_ADDRESS);
         let display = self.display_link.as_deref();
         require(display.is_none_or(is_domain), "display_link", "must be a domain, such as example.com");
+        require(
+            display.is_none() || self.video.is_none(),
+            "display_link",
+            "must be absent: a video shows none",
+        );
         let cover = self.thumbnail_url.as_deref();
         require(cover.is_none_or(is_http_url), "thumbnail_url", INVALID_ADDRESS);
         let covers = usize::from(cover.is_some()) + usize::from(self.image.is_some());

@@ -162,7 +162,10 @@ impl InsightsReader {
                 Ok(None) => self.forget_run(active.sub_query.range),
                 // Meta has computed a complete report already.
                 Err(GraphError::RequestTooLarge(details))
-                    if active.sub_query.as_report && has_timed_out(&details) && active.retries_left > 0 =>
+                    if active.sub_query.as_report
+                        && has_timed_out(&details)
+                        && active.retries_left > 0
+                        && self.has_time_for_more() =>
                 {
                     self.retry_result(active, GraphError::RequestTooLarge(details)).await?;
                 }
@@ -192,9 +195,13 @@ impl InsightsReader {
     /// Returns whether a page is worth another try: once for a query, and only while there is time for that, and for a
     /// report afterwards.
     fn may_ask_again(&self, active: &ActiveQuery, details: &Details) -> bool {
+        active.is_late(details) && !active.was_late && self.has_time_for_more()
+    }
+
+    /// Returns whether there is time for another late page, and for asking for less afterwards.
+    fn has_time_for_more(&self) -> bool {
         let needed = 3 * self.caller.graph().config().timeout;
-        let has_time = self.caller.time_left().is_none_or(|left| left > needed);
-        active.is_late(details) && !active.was_late && has_time
+        self.caller.time_left().is_none_or(|left| left > needed)
     }
 
     /// Starts reading a sub-query in the current query shape. After an error the sub-query is queued again.

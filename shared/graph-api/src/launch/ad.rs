@@ -66,22 +66,32 @@ impl AdSpec {
         let features = self.creative_features.len() <= 100 && self.creative_features.iter().all(word);
         let message = "must hold names of Meta's, such as image_animation";
         found.require(features, &format!("{path}.creative_features"), message);
+        let is_made = !matches!(self.creative, CreativeSpec::CreativeId(_));
+        let message = "must be absent: a creative that exists cannot be changed";
+        found.require(is_made || tags.is_none(), &format!("{path}.url_tags"), message);
+        found.require(
+            is_made || self.creative_features.is_empty(),
+            &format!("{path}.creative_features"),
+            message,
+        );
+        let website = self.creative.leads_to_website(destination);
+        let message = "must be absent: only ads that are made for a website can lead into a shop";
+        found.require(website || !self.shop_destination, &format!("{path}.shop_destination"), message);
         found.extend(self.creative.check(&format!("{path}.creative"), destination));
     }
 
     /// Returns the parameters of its creative beside the content: nothing is on by itself that the document does not
     /// ask for.
-    pub(super) fn creative_options(&self) -> Map<String, Value> {
+    pub(super) fn creative_options(&self, destination: Option<&str>) -> Map<String, Value> {
         let mut options = Map::new();
         let status = |on| json!({"enroll_status": if on { "OPT_IN" } else { "OPT_OUT" }});
         let off = FEATURES.iter().map(|name| ((*name).to_owned(), status(false)));
         let on = self.creative_features.iter().map(|name| (name.clone(), status(true)));
         let features: Map<_, _> = off.chain(on).collect();
         options.insert("degrees_of_freedom_spec".to_owned(), json!({"creative_features_spec": features}));
-        if self.creative.leads_to_website() {
-            let destination =
-                if self.shop_destination { "WEBSITE_AND_SHOP" } else { "WEBSITE_AND_SHOP_OPT_OUT" };
-            options.insert("destination_spec".to_owned(), json!({"destination_type": destination}));
+        if self.creative.leads_to_website(destination) {
+            let shop = if self.shop_destination { "WEBSITE_AND_SHOP" } else { "WEBSITE_AND_SHOP_OPT_OUT" };
+            options.insert("destination_spec".to_owned(), json!({"destination_type": shop}));
         }
         options.extend(self.url_tags.as_ref().map(|tags| ("url_tags".to_owned(), json!(tags))));
         options

@@ -113,6 +113,9 @@ pub struct AdSetSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "describe", schemars(length(max = 50)))]
     pub ads: Vec<AdSpec>,
+    /// Whether its ad is the one that the document gives to every ad set without ads.
+    #[serde(skip)]
+    pub(super) shares_ad: bool,
 }
 
 /// A local time, or one with an offset.
@@ -129,9 +132,10 @@ impl AdSetSpec {
         self.daily_budget.is_some() || self.lifetime_budget.is_some()
     }
 
-    /// Gives local times the offset of a time zone, and fills in the goal.
+    /// Writes times with the offset of a time zone, and fills in the goal.
     pub(super) fn resolve(&mut self, objective: &str, zone: &TimeZone) {
         for time in [&mut self.start, &mut self.end].into_iter().flatten() {
+            // What is no moment stays as it is written, for the check to find.
             if let Some(resolved) = with_offset(time, zone) {
                 *time = resolved;
             }
@@ -139,6 +143,13 @@ impl AdSetSpec {
         if self.optimization_goal.is_empty() {
             self.optimization_goal = goal::usual(objective, self.destination_type.as_deref()).to_owned();
         }
+    }
+
+    /// Returns whether it is shown in places whose country only Meta knows.
+    pub(super) fn names_places_without_country(&self) -> bool {
+        self.audience
+            .as_ref()
+            .is_some_and(|audience| !audience.regions.is_empty() || !audience.cities.is_empty())
     }
 
     /// Returns the countries in which it is shown, as far as the document names them.
@@ -198,7 +209,8 @@ impl AdSetSpec {
     }
 
     fn check_times(&self, spec: &LaunchSpec, path: &str, now: Timestamp, found: &mut Findings) {
-        let read = |time: &Option<String>| time.as_ref().map(|time| time.parse::<Timestamp>().ok());
+        let moment = |time: &String| time.parse::<Timestamp>().ok().filter(|_| !time.contains(['[', ' ']));
+        let read = |time: &Option<String>| time.as_ref().map(moment);
         let (start, end) = (read(&self.start), read(&self.end));
         let shape = "must be a time of the ad account that exists there, such as 2026-12-01T09:00:00, or one with an offset";
         found.require(start != Some(None), &format!("{path}.start"), shape);
@@ -222,17 +234,23 @@ impl AdSetSpec {
     }
 }
 
-/// Returns a time with its offset; `None` for one that has it, or does not exist in the zone.
+/// Returns a time with its offset in a zone; `None` for text of another shape, and for a local time that does not exist
+/// there.
 fn with_offset(time: &str, zone: &TimeZone) -> Option<String> {
-    // A day alone could mean its beginning or its end.
-    if time.parse::<Timestamp>().is_ok() || !time.contains('T') {
+    // A day alone could mean its beginning or its end, and a zone that is named would be ignored.
+    if !time.contains('T') || time.contains(['[', ' ']) {
         return None;
     }
-    let local = zone.to_ambiguous_zoned(time.parse::<DateTime>().ok()?);
-    if matches!(local.offset(), AmbiguousOffset::Gap { .. }) {
-        return None;
-    }
-    // Of a time that comes twice the first, as for activations.
-    let zoned = local.compatible().ok()?;
+    let zoned = match time.parse::<Timestamp>() {
+        Ok(moment) => moment.to_zoned(zone.clone()),
+        Err(_) => {
+            let local = zone.to_ambiguous_zoned(time.parse::<DateTime>().ok()?);
+            if matches!(local.offset(), AmbiguousOffset::Gap { .. }) {
+                return None;
+            }
+            // Of a time that comes twice the first, as for activations.
+            local.compatible().ok()?
+        }
+    };
     Some(zoned.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string())
 }

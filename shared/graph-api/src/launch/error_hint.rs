@@ -1,5 +1,6 @@
 //! Error hints for rejections by Meta that name fields differently than a launch document does, or name none.
 
+use domain::entity::Level;
 use domain::launch::Step;
 
 use super::{AdSetSpec, LaunchSpec};
@@ -11,13 +12,15 @@ use crate::regulation::Regulation;
 pub fn error_hint(error: &GraphError, spec: &LaunchSpec, step: Step) -> Option<String> {
     let GraphError::InvalidInput(details) = error else { return None };
     let path = spec.path_of(step);
+    // Meta may miss what the ad set says only once there is an ad.
+    let ad_set = spec.path_of(step.parent().filter(|parent| parent.level() == Level::AdSet).unwrap_or(step));
     let is_link_creative = spec.ad(step).is_some_and(|ad| matches!(ad.creative, CreativeSpec::Link(_)));
     let subject = match details.subcode? {
         // Marketing API, "Ad Set": payor and beneficiary in the EU.
-        3_858_079 | 3_858_081 => format!("who pays and who benefits in {path}.dsa"),
+        3_858_079 | 3_858_081 => format!("who pays and who benefits in {ad_set}.dsa"),
         // The same in Taiwan, Singapore, Thailand and Brazil.
         3_858_152 | 3_858_495 | 3_858_498 | 3_858_550 | 3_858_634 | 3_858_636 => {
-            format!("who pays and who benefits in {}", missing_identities(spec.ad_set(step)?, &path))
+            format!("who pays and who benefits in {}", missing_identities(spec.ad_set(step)?, &ad_set))
         }
         // Ads on Instagram lack an Instagram account.
         1_772_103 if is_link_creative => {

@@ -23,12 +23,17 @@ impl Findings {
 
     /// Adds what another check found.
     pub(super) fn extend(&mut self, errors: impl IntoIterator<Item = FieldError>) {
-        self.errors.extend(errors);
+        for error in errors {
+            // What several ad sets share is wrong once.
+            if !self.errors.contains(&error) {
+                self.errors.push(error);
+            }
+        }
     }
 
     pub(super) fn require(&mut self, holds: bool, field: &str, message: impl Into<String>) {
         if !holds {
-            self.errors.push(FieldError::new(field, message.into()));
+            self.extend([FieldError::new(field, message.into())]);
         }
     }
 

@@ -110,10 +110,11 @@ fn identities(named: &RegionalIdentities) -> Value {
 }
 
 fn add_ad(form: &mut Form, launch: &Launch, spec: &LaunchSpec, step: Step, ad_set: &AdSetSpec, ad: &AdSpec) {
-    let mut creative = ad_creative(&ad.creative, spec.name_of(step), ad_set.destination_type.as_deref());
+    let destination = ad_set.destination_type.as_deref();
+    let mut creative = ad_creative(&ad.creative, spec.name_of(step), destination);
     // A creative that exists already cannot be changed.
     if !creative.contains_key("creative_id") {
-        creative.extend(ad.creative_options());
+        creative.extend(ad.creative_options(destination));
     }
     form.extend([("adset_id", parent_id(launch, step)), ("creative", Value::from(creative).to_string())]);
     form.extend(ad.conversion_domain.clone().map(|domain| ("conversion_domain", domain)));

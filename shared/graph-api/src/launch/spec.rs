@@ -62,6 +62,8 @@ pub struct LaunchSpec {
     pub catalog: Option<ObjectId>,
     /// The ad sets, each with its ads.
     pub ad_sets: Vec<AdSetSpec>,
+    /// Whether the one ad set is written as `ad_set`.
+    is_single: bool,
 }
 
 /// A launch document: a campaign with its ad sets and ads, all of which are created PAUSED.
@@ -121,16 +123,20 @@ impl TryFrom<LaunchDocument> for LaunchSpec {
 
     fn try_from(document: LaunchDocument) -> Result<Self, &'static str> {
         let mut ad_sets = document.ad_sets;
-        match document.ad_set {
-            Some(_) if !ad_sets.is_empty() => return Err("ad_set is short for ad_sets: give one of them"),
-            ad_set => ad_sets.extend(ad_set),
+        let is_single = document.ad_set.is_some();
+        if is_single && !ad_sets.is_empty() {
+            return Err("ad_set is short for ad_sets: give one of them");
         }
+        ad_sets.extend(document.ad_set);
         if let Some(ad) = document.ad {
             let mut without = ad_sets.iter_mut().filter(|ad_set| ad_set.ads.is_empty()).peekable();
             if without.peek().is_none() {
                 return Err("ad is for ad sets without ads of their own, and there is none");
             }
-            without.for_each(|ad_set| ad_set.ads.push(ad.clone()));
+            without.for_each(|ad_set| {
+                ad_set.ads.push(ad.clone());
+                ad_set.shares_ad = true;
+            });
         }
         Ok(Self {
             name: document.name,
@@ -143,15 +149,22 @@ impl TryFrom<LaunchDocument> for LaunchSpec {
             special_ad_category_countries: document.special_ad_category_countries,
             catalog: document.catalog,
             ad_sets,
+            is_single,
         })
     }
 }
 
 impl From<LaunchSpec> for LaunchDocument {
     fn from(mut spec: LaunchSpec) -> Self {
-        let is_short = spec.is_short();
-        let ad = is_short.then(|| spec.ad_sets[0].ads.remove(0));
-        let ad_set = is_short.then(|| spec.ad_sets.remove(0));
+        // Defaults of the ad account may have made a shared ad another one in each ad set.
+        let mut sharing = spec.ad_sets.iter_mut().filter(|ad_set| ad_set.shares_ad);
+        let shared = sharing.next().and_then(|first| first.ads.first().cloned());
+        let is_one = sharing.all(|ad_set| ad_set.ads.first() == shared.as_ref());
+        let ad = shared.filter(|_| is_one);
+        for ad_set in spec.ad_sets.iter_mut().filter(|ad_set| ad_set.shares_ad && ad.is_some()) {
+            ad_set.ads.clear();
+        }
+        let ad_set = if spec.is_single { spec.ad_sets.pop() } else { None };
         Self {
             name: spec.name,
             objective: spec.objective,
@@ -181,16 +194,20 @@ impl schemars::JsonSchema for LaunchSpec {
 }
 
 impl LaunchSpec {
-    /// Returns whether the document is about one ad set with one ad, and is written without lists.
-    fn is_short(&self) -> bool {
+    /// Returns whether the document is about one ad set with one ad.
+    fn has_one_of_each(&self) -> bool {
         matches!(self.ad_sets.as_slice(), [only] if only.ads.len() == 1)
     }
 
-    /// Returns the path in the document of what a step creates.
+    /// Returns where the document describes what a step creates, as it is written: an ad set may be the only one, and an
+    /// ad may be shared.
     pub fn path_of(&self, step: Step) -> String {
         match step {
-            Step::AdSet(_) if self.is_short() => "ad_set".to_owned(),
-            Step::Ad(..) if self.is_short() => "ad".to_owned(),
+            Step::AdSet(_) if self.is_single => "ad_set".to_owned(),
+            Step::Ad(..) if self.ad_set(step).is_some_and(|ad_set| ad_set.shares_ad) => "ad".to_owned(),
+            Step::Ad(ad_set, ad) if self.is_single => {
+                format!("{}.ads[{ad}]", self.path_of(Step::AdSet(ad_set)))
+            }
             step => step.to_string(),
         }
     }
@@ -243,7 +260,7 @@ impl LaunchSpec {
         self.daily_budget.is_some() || self.lifetime_budget.is_some()
     }
 
-    /// Gives local times the offset of a time zone, and fills in the goal that an objective usually has.
+    /// Writes times with the offset of a time zone, and fills in the goal that an objective usually has.
     pub fn resolve(&mut self, zone: &TimeZone) {
         let objective = self.objective.clone();
         for ad_set in &mut self.ad_sets {
@@ -271,6 +288,13 @@ impl LaunchSpec {
         let categories = self.special_ad_categories.iter().all(|category| is_enum_constant(category));
         found.require(categories, "special_ad_categories", "must hold words of Meta's, such as HOUSING");
         found.require_countries(&self.special_ad_category_countries, "special_ad_category_countries");
+        // Meta knows in which country a region or a city is.
+        let needs_countries = self.special_ad_categories.iter().any(|category| category != "NONE")
+            && self.special_ad_category_countries.is_empty()
+            && self.ad_sets.iter().any(AdSetSpec::names_places_without_country);
+        let message =
+            "must be there: the categories hold in these countries, which regions and cities do not name";
+        found.require(!needs_countries, "special_ad_category_countries", message);
         self.check_numbers(&mut found);
         self.check_budget_level(&mut found);
         bid::check_strategy(self, &mut found);
@@ -294,15 +318,15 @@ impl LaunchSpec {
         found.require(sets > 0, "ad_set", "must be there: a launch has one ad set or several ad_sets");
         let message = format!("may have {MAX_AD_SETS} entries at most");
         found.require(sets <= MAX_AD_SETS, "ad_sets", message);
-        for (number, ad_set) in self.ad_sets.iter().enumerate() {
-            let field = if sets == 1 { "ad".to_owned() } else { format!("ad_sets[{number}].ads") };
+        for (step, ad_set) in self.steps_of_ad_sets() {
+            let field = format!("{}.ads", self.path_of(step));
             found.require(
                 !ad_set.ads.is_empty(),
                 &field,
                 "must be there: an ad set has an ad or several ads",
             );
             let message = format!("may have {MAX_ADS} entries at most");
-            found.require(ad_set.ads.len() <= MAX_ADS, &format!("ad_sets[{number}].ads"), message);
+            found.require(ad_set.ads.len() <= MAX_ADS, &field, message);
         }
         let ads: usize = self.ad_sets.iter().map(|ad_set| ad_set.ads.len()).sum();
         let message = format!("may have {MAX_LAUNCH_ADS} ads in all at most");
@@ -317,8 +341,8 @@ impl LaunchSpec {
         let of_sets = self.ad_sets.iter().any(AdSetSpec::has_budget);
         found.require(self.has_campaign_budget() || of_sets, "daily_budget", one);
         for (step, ad_set) in self.steps_of_ad_sets() {
-            let path = self.path_of(step);
-            let field = format!("{path}.daily_budget");
+            let given = if ad_set.lifetime_budget.is_some() { "lifetime_budget" } else { "daily_budget" };
+            let field = format!("{}.{given}", self.path_of(step));
             if self.has_campaign_budget() {
                 let message = "must be absent, because the campaign has a budget";
                 found.require(!ad_set.has_budget(), &field, message);
@@ -346,8 +370,8 @@ impl LaunchSpec {
     pub(crate) fn marked_name(&self, launch: &Launch, step: Step) -> String {
         let (name, id) = (self.name_of(step), &launch.id);
         match step {
-            Step::Ad(ad_set, ad) if !self.is_short() => format!("{name} [{id} {ad_set}.{ad}]"),
-            Step::AdSet(ad_set) if !self.is_short() => format!("{name} [{id} {ad_set}]"),
+            Step::Ad(ad_set, ad) if !self.has_one_of_each() => format!("{name} [{id} {ad_set}.{ad}]"),
+            Step::AdSet(ad_set) if !self.has_one_of_each() => format!("{name} [{id} {ad_set}]"),
             _ => format!("{name} [{id}]"),
         }
     }
@@ -395,21 +419,35 @@ mod tests {
     }
 
     #[test]
-    fn a_document_of_one_ad_set_and_one_ad_is_written_without_lists() {
-        let json = |ads: &str| {
-            format!(r#"{{"name":"n","objective":"o","ad_sets":[{{"countries":["SG"],"ads":[{ads}]}}]}}"#)
-        };
-        let ad = r#"{"creative":{"creative_id":"1"}}"#;
-        let one: LaunchSpec = serde_json::from_str(&json(ad)).unwrap();
-        let written = serde_json::to_value(&one).unwrap();
-        assert_eq!(written["ad"]["creative"]["creative_id"], "1");
-        assert_eq!(written["ad_set"]["countries"][0], "SG");
-        assert_eq!(serde_json::from_value::<LaunchSpec>(written).unwrap(), one);
-        let two: LaunchSpec = serde_json::from_str(&json(&format!("{ad},{ad}"))).unwrap();
-        let written = serde_json::to_value(&two).unwrap();
-        assert_eq!(written["ad_sets"][0]["ads"].as_array().unwrap().len(), 2);
-        assert_eq!(serde_json::from_value::<LaunchSpec>(written).unwrap(), two);
-        let superfluous = json(ad).replacen('{', &format!(r#"{{"ad":{ad},"#), 1);
-        assert!(serde_json::from_str::<LaunchSpec>(&superfluous).unwrap_err().to_string().contains("none"));
+    fn a_document_is_written_as_it_was_read_and_errors_have_its_paths() {
+        let ad = r#"{"creative":{"post_id":"12"}}"#;
+        let start =
+            r#""name":"n","objective":"OUTCOME_TRAFFIC","daily_budget":{"amount":500,"currency":"SGD"}"#;
+        let set = |ads: &str| format!(r#"{{"countries":["SG"]{ads}}}"#);
+        let own = set(&format!(r#","ads":[{ad}]"#));
+        for (document, paths) in [
+            (format!(r#"{{{start},"ad_set":{},"ad":{ad}}}"#, set("")), ["ad.creative.post_id"].as_slice()),
+            (format!(r#"{{{start},"ad_set":{own}}}"#), &["ad_set.ads[0].creative.post_id"]),
+            (format!(r#"{{{start},"ad_sets":[{own}]}}"#), &["ad_sets[0].ads[0].creative.post_id"]),
+            (
+                format!(r#"{{{start},"ad":{ad},"ad_sets":[{},{own},{}]}}"#, set(""), set("")),
+                &["ad.creative.post_id", "ad_sets[1].ads[0].creative.post_id"],
+            ),
+        ] {
+            assert_eq!(fields(&document), paths, "{document}");
+            let spec: LaunchSpec = serde_json::from_str(&document).unwrap();
+            let written = serde_json::to_value(&spec).unwrap();
+            let given: serde_json::Value = serde_json::from_str(&document).unwrap();
+            for part in ["ad", "ad_set", "ad_sets"] {
+                assert_eq!(written.get(part).is_some(), given.get(part).is_some(), "{part} of {document}");
+            }
+            assert_eq!(serde_json::from_value::<LaunchSpec>(written).unwrap(), spec);
+        }
+        for wrong in [
+            format!(r#"{{{start},"ad_set":{own},"ad_sets":[{own}]}}"#),
+            format!(r#"{{{start},"ad":{ad},"ad_set":{own}}}"#),
+        ] {
+            assert!(serde_json::from_str::<LaunchSpec>(&wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -131,7 +131,7 @@ pub(crate) fn launch_of(meta: &Meta, document: serde_json::Value) -> (Launch, La
 
 /// Returns what a step has created.
 pub(crate) fn created(step: Step, id: EntityId) -> Created {
-    Created { step, id, at: None }
+    Created { step, id, at: None, named: false }
 }
 
 /// Returns a client of this Graph version that advances the clock instead of waiting.

@@ -1,12 +1,11 @@
 //! A campaign is activated with what it holds at that time, and it is seen whether it can deliver.
 
-use domain::job::Job;
-use graph_sim::{Fault, FaultKind, LOGIN_USER_ID};
+use graph_sim::{Fault, FaultKind, LOGIN_USER_ID, ThrottleKind};
 use http::Method;
-use jiff::SignedDuration;
 use journeys::Scenario;
-use local::tenant::tenant;
 use serde_json::{Value, json};
+
+use crate::launch::advance;
 
 /// Launches a campaign of one ad set with two ads, and returns the launch.
 async fn launched(scenario: &Scenario, key: &str) -> Value {
@@ -137,17 +136,8 @@ async fn an_activation_that_is_interrupted_goes_on_with_what_is_left() {
     let activation = activate(&scenario, campaign, None).await;
     assert_eq!((&activation["state"], &activation["scope"]), (&json!("activating"), &json!("everything")));
     at_meta(&scenario, Method::POST, second, json!({"status": "PAUSED"})).await;
-    // Its message comes again, until the fault is over.
-    let job = Job::ActivateCampaign {
-        workspace: tenant("demo").unwrap(),
-        ad_account: scenario.account().unwrap().parse().unwrap(),
-        campaign: campaign.parse().unwrap(),
-        timer: activation["timer"].as_str().unwrap().to_owned(),
-    };
-    for _ in 0..3 {
-        scenario.system.clock.advance(SignedDuration::from_mins(2));
-        scenario.system.cloud.queues.send(std::slice::from_ref(&job)).await.unwrap();
-        scenario.system.runner.settle().await.unwrap();
+    for _ in 0..4 {
+        advance(&scenario, 1).await;
     }
     let path = format!("campaigns/{campaign}/schedule");
     let activation = scenario.call_as_owner(Method::GET, &path, None).await.unwrap().json();
@@ -155,5 +145,32 @@ async fn an_activation_that_is_interrupted_goes_on_with_what_is_left() {
     for step in launch["steps"].as_array().unwrap() {
         assert_eq!(status(&scenario, step["id"].as_str().unwrap()), "ACTIVE", "{step}");
     }
+    scenario.finish().await.unwrap();
+}
+
+/// What a launch has created so far is not to start before the launch is committed.
+#[tokio::test]
+async fn a_campaign_that_is_still_being_launched_cannot_start() {
+    let scenario = Scenario::synced().await.unwrap();
+    let sim = scenario.sim().unwrap();
+    let kind = FaultKind::Throttle { limit: ThrottleKind::Management, minutes: 5 };
+    let path_contains = "/ads".to_owned();
+    sim.fail_next(Fault { method: Some("POST".to_owned()), path_contains, times: 1, skip: 1, kind });
+    let document = scenario.launch_document().unwrap();
+    let waits = scenario.launch("waits", &document).await.unwrap();
+    assert_eq!(waits.status, 429, "{}", waits.text);
+    let launches = scenario.api().unwrap().all("launches").await.unwrap();
+    let campaign = launches[0]["campaign_id"].as_str().unwrap();
+    scenario.sync().await.unwrap();
+    let path = format!("campaigns/{campaign}/schedule");
+    let body = json!({"activate_at": "now"});
+    let refused = scenario.call_as_owner(Method::PUT, &path, Some(body.clone())).await.unwrap();
+    assert_eq!(refused.status, 409, "{}", refused.text);
+    assert!(refused.text.contains("still being launched"), "{}", refused.text);
+    assert_eq!(status(&scenario, campaign), "PAUSED");
+    scenario.system.clock.advance(jiff::SignedDuration::from_mins(10));
+    let launched = scenario.launch("waits", &document).await.unwrap();
+    assert_eq!(launched.status, 201, "{}", launched.text);
+    assert_eq!(activate(&scenario, campaign, None).await["state"], "activated");
     scenario.finish().await.unwrap();
 }

@@ -293,7 +293,7 @@ async fn schedule(scenario: &Scenario, campaign: &str, body: Value) -> Response 
 }
 
 /// Advances the clock, and waits until due jobs are done.
-async fn advance(scenario: &Scenario, hours: i64) {
+pub(super) async fn advance(scenario: &Scenario, hours: i64) {
     scenario.system.clock.advance(SignedDuration::from_hours(hours));
     while !scenario.system.cloud.timers.due().is_empty() {
         tokio::task::yield_now().await;

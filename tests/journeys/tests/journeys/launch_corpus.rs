@@ -2,11 +2,10 @@
 //! broken, without a call to Meta.
 
 use graph_sim::LOGIN_USER_ID;
-use http::Method;
 use journeys::Scenario;
 use serde_json::{Value, json};
 
-use crate::launch_document::large;
+use crate::launch_document::{dry_run, large};
 
 /// Objective, destination, goal, and what is promoted.
 const KINDS: [(&str, Option<&str>, &str, &str); 16] = [
@@ -167,6 +166,7 @@ fn broken() -> Vec<(&'static str, Value, &'static str)> {
         ("/special_ad_categories", json!(["HOUSING"]), "ad_sets[0].audience.age_min"),
         ("/special_ad_categories", json!(["CREDIT"]), "ad_sets[0].audience.age_max"),
         ("/special_ad_categories", json!(["EMPLOYMENT"]), "ad_sets[0].audience.gender"),
+        ("/special_ad_categories", json!(["ISSUES_ELECTIONS_POLITICS"]), "special_ad_category_countries"),
         ("/special_ad_category_countries", json!(["Malaysia"]), "special_ad_category_countries"),
         ("/catalog", json!("my catalog"), "catalog"),
         ("/catalog", json!(""), "catalog"),
@@ -191,12 +191,14 @@ fn broken() -> Vec<(&'static str, Value, &'static str)> {
         ("/ad_sets/0/name", json!("\t"), "ad_sets[0].name"),
         ("/ad_sets/1/name", json!(long), "ad_sets[1].name"),
         ("/ad_sets/1/daily_budget", money(5, "SGD"), "ad_sets[1].daily_budget"),
-        ("/ad_sets/1/lifetime_budget", money(5, "SGD"), "ad_sets[1].daily_budget"),
+        ("/ad_sets/1/lifetime_budget", money(5, "SGD"), "ad_sets[1].lifetime_budget"),
         ("/ad_sets/0/bid_amount", Value::Null, "ad_sets[0].bid_amount"),
         ("/ad_sets/0/bid_amount", money(0, "SGD"), "ad_sets[0].bid_amount.amount"),
         ("/ad_sets/0/bid_amount", money(5, "MYR"), "ad_sets[0].bid_amount.currency"),
         ("/ad_sets/0/min_roas", json!("2"), "ad_sets[0].min_roas"),
         ("/ad_sets/0/start", json!("tomorrow"), "ad_sets[0].start"),
+        ("/ad_sets/0/start", json!("2026-12-01T09:00:00[Asia/Tokyo]"), "ad_sets[0].start"),
+        ("/ad_sets/0/start", json!("2026-12-01 09:00:00+08"), "ad_sets[0].start"),
         ("/ad_sets/0/start", json!("2026-12-01"), "ad_sets[0].start"),
         ("/ad_sets/0/start", json!("2026-13-01T09:00:00"), "ad_sets[0].start"),
         ("/ad_sets/0/start", json!(1_796_000_000), "ad_sets[0].start"),
@@ -313,6 +315,7 @@ fn broken() -> Vec<(&'static str, Value, &'static str)> {
         ("/ad_sets/0/ads/0/url_tags", json!("utm#1"), "ad_sets[0].ads[0].url_tags"),
         ("/ad_sets/0/ads/0/creative_features", json!(["Everything"]), "ad_sets[0].ads[0].creative_features"),
         ("/ad_sets/0/ads/0/shop_destination", json!("yes"), "ad_sets[0].ads[0].shop_destination"),
+        ("/ad_sets/0/ads/0/creative", json!({"creative_id": "1"}), "ad_sets[0].ads[0].url_tags"),
         ("/ad_sets/0/ads/0/status", json!("ACTIVE"), "ad_sets[0].ads[0].status"),
         ("/ad_sets/0/ads/0/creative", Value::Null, "ad_sets[0].ads[0].creative"),
         ("/ad_sets/0/ads/0/creative", json!({}), "ad_sets[0].ads[0].creative"),
@@ -388,7 +391,7 @@ async fn every_broken_document_is_refused_where_it_is_broken_without_asking_meta
         set(&mut good, &format!("/ad_sets/0/ads/1/creative/link/cards/{card}/image"), json!("a1b2"));
     }
     let path = format!("ad-accounts/{}/campaigns?dry_run=true", scenario.account().unwrap());
-    let checked = scenario.api().unwrap().call(Method::POST, &path, Some(&good)).await.unwrap();
+    let checked = dry_run(&scenario, &path, &good).await;
     assert_eq!(checked["findings"], json!([]), "what is broken below was good");
     let calls = sim.calls();
     let broken = broken();

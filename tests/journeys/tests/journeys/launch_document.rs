@@ -22,6 +22,12 @@ async fn ended(scenario: &Scenario, launched: &Response) -> Value {
     panic!("the launch never ends");
 }
 
+/// Checks a document without launching it.
+pub(super) async fn dry_run(scenario: &Scenario, path: &str, document: &Value) -> Value {
+    let key = [("idempotency-key", "dry run")];
+    scenario.api().unwrap().call_with(Method::POST, path, Some(document), &key).await.unwrap()
+}
+
 fn node(scenario: &Scenario, launch: &Value, path: &str) -> Value {
     let step = launch["steps"].as_array().unwrap().iter().find(|step| step["path"] == path).unwrap();
     scenario.sim().unwrap().node(step["id"].as_str().unwrap()).unwrap()
@@ -183,7 +189,7 @@ async fn the_example_launches_as_it_is_written() {
     let api = scenario.api().unwrap();
     api.connect().await.unwrap();
     let path = format!("ad-accounts/{}/campaigns?dry_run=true", scenario.account().unwrap());
-    let checked = api.call(Method::POST, &path, Some(&document)).await.unwrap();
+    let checked = dry_run(&scenario, &path, &document).await;
     assert_eq!(checked["findings"], json!([]));
     let launched = scenario.launch("example", &document).await.unwrap();
     assert_eq!(launched.status, 201, "{}", launched.text);
@@ -258,7 +264,7 @@ async fn a_dry_run_says_what_is_wrong_and_what_would_be_sent_and_creates_nothing
         "ad": {"creative": {"link": {"link": "https://example.com/", "message": "Hello"}}},
     });
     let calls = sim.calls();
-    let checked = scenario.api().unwrap().call(Method::POST, &path, Some(&document)).await.unwrap();
+    let checked = dry_run(&scenario, &path, &document).await;
     assert_eq!((&checked["launchable"], &checked["findings"]), (&json!(true), &json!([])), "{checked}");
     assert_eq!(sim.calls(), calls + 1, "Meta validated the campaign");
     let requests = checked["requests"].as_array().unwrap();
@@ -276,7 +282,7 @@ async fn a_dry_run_says_what_is_wrong_and_what_would_be_sent_and_creates_nothing
     wrong["ad_set"]["end"] = json!("2020-01-01T00:00:00");
     wrong["ad_set"]["bid_amount"] = json!({"amount": 1, "currency": "SGD"});
     let calls = sim.calls();
-    let checked = scenario.api().unwrap().call(Method::POST, &path, Some(&wrong)).await.unwrap();
+    let checked = dry_run(&scenario, &path, &wrong).await;
     assert_eq!(checked["launchable"], false);
     let fields: Vec<_> =
         checked["findings"].as_array().unwrap().iter().map(|finding| &finding["field"]).collect();
@@ -286,7 +292,7 @@ async fn a_dry_run_says_what_is_wrong_and_what_would_be_sent_and_creates_nothing
     // What only Meta knows: a budget below its minimum.
     let mut small = document.clone();
     small["daily_budget"]["amount"] = json!(1);
-    let checked = scenario.api().unwrap().call(Method::POST, &path, Some(&small)).await.unwrap();
+    let checked = dry_run(&scenario, &path, &small).await;
     assert_eq!(
         (&checked["launchable"], &checked["findings"][0]["field"]),
         (&json!(false), &json!("campaign"))

@@ -243,7 +243,7 @@ function Progress({ id, account, onAgain }: { id: string; account: AdAccount; on
           <div class="toolbar"><h2>{words(launch.state)}</h2>{launch.failure && <span>{launch.failure}</span>}</div>
           <table class="plain">
             <thead><tr><th scope="col">Name</th><th scope="col">State</th><th scope="col">Where in the document</th><th scope="col">Id</th></tr></thead>
-            <tbody>{launch.steps.map((step) => (
+            <tbody>{launch.steps?.map((step) => (
               <tr key={step.path} data-step={step.path}><th scope="row" class="wrap">{step.name}</th><td><span class={`state ${STEP_TONES[step.state]}`}>{words(step.state)}</span></td><td><code>{step.path}</code></td><td>{step.id ?? "—"}</td></tr>
             ))}</tbody>
           </table>
