@@ -74,6 +74,9 @@ def before_load_schema(context, raw_schema):
                     restrict(schema, SINCE)
                 elif name == "until":
                     restrict(schema, UNTIL)
+                elif name == "dry_run":
+                    # What is wrong with a document is the result of a dry run, and no error.
+                    restrict(schema, [False])
                 elif name == "wait":
                     restrict(schema, [0, 1])
                 elif name in ("campaign_id", "adset_id"):
@@ -119,10 +122,6 @@ def before_load_schema(context, raw_schema):
     restrict(schemas["Budget"]["properties"]["currency"], [SYSTEM["currency"]])
     restrict(schemas["NewSchedule"]["properties"]["activate_at"], ACTIVATE_AT)
     restrict(schemas["NewSchedule"]["properties"]["timezone"], TIMEZONE + [None])
-    # The account may have no default Page.
-    page = SYSTEM["launch_document"]["ad"]["creative"]["post_id"].split("_")[0]
-    schemas["LinkSpec"]["properties"]["page"] = {"type": "string", "enum": [page]}
-    schemas["LinkSpec"]["required"].append("page")
     # Identities that are valid together: Meta has one pair for Thailand and Brazil.
     for name in ("AdSetSpec", "LaunchDefaults", "LaunchDefaultsInput"):
         alone = ["TAIWAN_UNIVERSAL", "SINGAPORE_UNIVERSAL", "THAILAND_UNIVERSAL", "AUSTRALIA_FINSERV", "INDIA_FINSERV"]
@@ -162,8 +161,11 @@ def restrict_launch(schemas):
     link["type"] = "string"
     schemas["LinkSpec"]["required"].append("link")
     post = schemas["InstagramPostSpec"]
-    post["properties"]["page"] = schemas["LinkSpec"]["properties"]["page"]
-    post["required"].append("page")
+    page = {"type": "string", "enum": [real["ad"]["creative"]["post_id"].split("_")[0]]}
+    # The account may have no default Page.
+    for spec in (post, schemas["LinkSpec"]):
+        spec["properties"]["page"] = page
+        spec["required"].append("page")
 
 
 def restrict_query(schemas):

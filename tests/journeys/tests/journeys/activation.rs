@@ -1,6 +1,6 @@
 //! A campaign is activated with what it holds at that time, and it is seen whether it can deliver.
 
-use graph_sim::{Fault, FaultKind, LOGIN_USER_ID, ThrottleKind};
+use graph_sim::{Fault, FaultKind, LOGIN_USER_ID};
 use http::Method;
 use journeys::Scenario;
 use serde_json::{Value, json};
@@ -153,14 +153,13 @@ async fn an_activation_that_is_interrupted_goes_on_with_what_is_left() {
 async fn a_campaign_that_is_still_being_launched_cannot_start() {
     let scenario = Scenario::synced().await.unwrap();
     let sim = scenario.sim().unwrap();
-    let kind = FaultKind::Throttle { limit: ThrottleKind::Management, minutes: 5 };
-    let path_contains = "/ads".to_owned();
+    let (path_contains, kind) = ("/ads".to_owned(), FaultKind::LostRequest);
     sim.fail_next(Fault { method: Some("POST".to_owned()), path_contains, times: 1, skip: 1, kind });
     let document = scenario.launch_document().unwrap();
     let waits = scenario.launch("waits", &document).await.unwrap();
-    assert_eq!(waits.status, 429, "{}", waits.text);
-    let launches = scenario.api().unwrap().all("launches").await.unwrap();
-    let campaign = launches[0]["campaign_id"].as_str().unwrap();
+    assert_eq!(waits.status, 502, "{}", waits.text);
+    let launches = scenario.api().unwrap().call(Method::GET, "launches", None).await.unwrap();
+    let campaign = launches["data"][0]["campaign_id"].as_str().unwrap();
     scenario.sync().await.unwrap();
     let path = format!("campaigns/{campaign}/schedule");
     let body = json!({"activate_at": "now"});

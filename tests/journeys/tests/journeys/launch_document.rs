@@ -24,7 +24,7 @@ async fn ended(scenario: &Scenario, launched: &Response) -> Value {
 
 /// Checks a document without launching it.
 pub(super) async fn dry_run(scenario: &Scenario, path: &str, document: &Value) -> Value {
-    let key = [("idempotency-key", "dry run")];
+    let key = [("idempotency-key", "dry-run")];
     scenario.api().unwrap().call_with(Method::POST, path, Some(document), &key).await.unwrap()
 }
 
