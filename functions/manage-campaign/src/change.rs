@@ -4,6 +4,7 @@ use bytes::Bytes;
 use connector::{AccountClient, Purpose};
 use domain::entity::{Changes, EffectiveStatus, Entity, Level, Status};
 use domain::id::{AdAccountId, EntityId};
+use domain::job::Job;
 use domain::money::{Currency, Money};
 use domain::text::is_single_line;
 use domain::{Error, FieldError};
@@ -117,13 +118,47 @@ impl ManageCampaign {
             let event = event.in_account(&account.id).with_change(before, after);
             let event = self.connector.table.record_intent(workspace, event, self.host.clock.now()).await?;
             let changed = client.apply_change(level, &id, &changes).await;
-            event.complete(changed, client.request_id(), self.host.clock.now()).await?;
-            Ok(refetch(&client, level, &id, &changes).await?.unwrap_or(entity))
+            match event.complete(changed, client.request_id(), self.host.clock.now()).await {
+                Ok(()) => {}
+                Err(Error::Indeterminate(_) | Error::Unavailable(_)) => {
+                    return Err(self.look_up(&client, level, &id, "may have been made").await?);
+                }
+                Err(error) => return Err(error),
+            }
+            // What was there before is not what is there now.
+            match refetch(&client, level, &id, &changes).await {
+                Ok(Some(entity)) => Ok(entity),
+                Ok(None) | Err(Error::Unavailable(_) | Error::RateLimited { .. }) => {
+                    Err(self.look_up(&client, level, &id, "was made").await?)
+                }
+                Err(error) => Err(error),
+            }
         };
         let result = result.await;
         let changed = client.close(result).await?;
         let range = self.range(None, None, &account)?;
         self.report(workspace, &account, changed, range, None).await
+    }
+
+    /// Has an entity read by a job until it is known, and returns the error that says so.
+    async fn look_up(
+        &self,
+        client: &AccountClient,
+        level: Level,
+        id: &EntityId,
+        what: &str,
+    ) -> Result<Error, Error> {
+        let (workspace, ad_account) = (client.workspace.clone(), client.account.id.clone());
+        let (table, changed) = (&self.connector.table, (level, id.clone()));
+        let delay =
+            table.add_changed_entity(&workspace, &ad_account, &changed, self.host.clock.now()).await?;
+        if let Some(delay) = delay {
+            let job = Job::SyncChangedEntities { workspace, ad_account };
+            self.host.queues.send_delayed(&job, delay).await?;
+        }
+        let why =
+            format!("the change {what}; {level} {id} is read until that is known, and then shown as it is");
+        Ok(Error::Indeterminate(why))
     }
 
     async fn delete_entity(
