@@ -211,7 +211,7 @@ async fn a_change_that_meta_rejects_or_never_answers_is_logged_as_such() {
     fail(1, FaultKind::Error { status: 400, code: 100, subcode: None, headers: Vec::new() });
     assert_eq!(patch().await, 422);
     fail(20, FaultKind::Html);
-    assert_eq!(patch().await, 503);
+    assert_eq!(patch().await, 502);
     // An invalid request is not logged.
     let path = format!("campaigns/{campaign}");
     assert_eq!(
