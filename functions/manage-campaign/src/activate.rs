@@ -155,7 +155,6 @@ impl ManageCampaign {
         client.refresh(Level::Campaign, &campaign).await?;
         let below = held_by(client, &campaign, launch.as_ref()).await?;
         problems.extend(below.iter().filter_map(|entity| Some(problem(entity, obstacle(entity)?))));
-        problems.dedup_by(|a, b| a.id == b.id);
         problems.truncate(MAX_PROBLEMS);
         Ok(Started { can_deliver: of_level(&below, Level::Ad).any(may_deliver), problems })
     }

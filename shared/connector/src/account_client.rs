@@ -314,7 +314,7 @@ impl AccountClient {
         Ok(Some(stored.entity))
     }
 
-    /// Reads what a launch has created, and stores it.
+    /// Reads what a launch has created, and stores it. The next sync reads what cannot be read now.
     pub async fn refresh_created(&self, created: &[Created]) -> Result<(), Error> {
         for level in [Level::Campaign, Level::AdSet, Level::Ad] {
             let of_level = created.iter().filter(|created| created.step.level() == level);

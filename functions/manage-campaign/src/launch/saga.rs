@@ -54,7 +54,7 @@ impl ManageCampaign {
                 break;
             }
             let Some(step) = stored.launch.next_step() else {
-                remove_doubles(client, &stored.launch).await?;
+                remove_doubles(client, &mut stored.launch).await?;
                 if let Some(number) = stored.launch.created.iter().position(|created| !created.named) {
                     let created = &stored.launch.created[number];
                     match client.name_created(&stored.launch, created).await {
@@ -169,7 +169,7 @@ impl ManageCampaign {
                 }
             }
         }
-        remove_doubles(client, &stored.launch).await?;
+        remove_doubles(client, &mut stored.launch).await?;
         while let Some(created) = stored.launch.created.last().cloned() {
             client.delete(&created.id).await?;
             stored.launch.created.pop();
@@ -232,7 +232,7 @@ pub(super) fn audit_event(stored: &StoredLaunch) -> AuditEvent {
 
 /// Deletes what bears the launch's mark and is not of its steps: a request that was sent again because its outcome was
 /// unknown may have been carried out twice.
-async fn remove_doubles(client: &AccountClient, launch: &Launch) -> Result<(), Error> {
+async fn remove_doubles(client: &AccountClient, launch: &mut Launch) -> Result<(), Error> {
     if !launch.resent {
         return Ok(());
     }
@@ -244,5 +244,7 @@ async fn remove_doubles(client: &AccountClient, launch: &Launch) -> Result<(), E
             }
         }
     }
+    // Once is enough, also while the names are being set.
+    launch.resent = false;
     Ok(())
 }

@@ -106,11 +106,16 @@ pub(super) fn crashing_connector(
     crash_at: RangeInclusive<i64>,
 ) -> (Connector, Arc<AtomicI64>) {
     let calls = Arc::new(AtomicI64::new(0));
-    let interceptor = CrashInterceptor { calls: calls.clone(), crash_at, with_effect: false };
+    let dying = CrashInterceptor { calls: calls.clone(), crash_at, with_effect: false };
+    (dying_connector(scenario, dying), calls)
+}
+
+/// Returns a connector whose calls to the table fail as this says.
+pub(super) fn dying_connector(scenario: &Scenario, interceptor: CrashInterceptor) -> Connector {
     let config = scenario.system.cloud.dynamodb.config().to_builder().interceptor(interceptor).build();
     let table = Table::new(aws_sdk_dynamodb::Client::from_conf(config), TABLE);
     let (graph, keyring) = (scenario.system.graph.clone(), scenario.system.cloud.keyring.clone());
-    (Connector::new(table, graph, keyring), calls)
+    Connector::new(table, graph, keyring)
 }
 
 /// Returns the auth-meta function whose calls to the table fail in this range, and its count of calls.

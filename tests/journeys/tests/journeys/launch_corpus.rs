@@ -1,11 +1,10 @@
 //! Launch documents: forty good ones, which launch, and two hundred broken ones, each of which is refused where it is
 //! broken, without a call to Meta.
 
-use graph_sim::LOGIN_USER_ID;
 use journeys::Scenario;
 use serde_json::{Value, json};
 
-use crate::launch_document::{dry_run, large};
+use crate::launch_document::{dry_run, large, media};
 
 /// Objective, destination, goal, and what is promoted.
 const KINDS: [(&str, Option<&str>, &str, &str); 16] = [
@@ -70,12 +69,7 @@ fn own_formats(destination: Option<&str>) -> &'static [&'static str] {
 async fn every_objective_destination_and_format_launches_as_it_is_written() {
     let scenario = Scenario::synced().await.unwrap();
     let sim = scenario.sim().unwrap();
-    let token = sim.issue_token(LOGIN_USER_ID, &["ads_read", "ads_management"]);
-    let account = scenario.account().unwrap().parse().unwrap();
-    let caller = scenario.system.graph.on_behalf_of(token.into());
-    let png: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x04\xb0\0\0\x02\x76\x08";
-    let image = caller.add_image(&account, "a.png", png.into()).await.unwrap().hash;
-    let video = caller.add_video(&account, "film", b"film".as_slice().into()).await.unwrap();
+    let (image, video) = media(&scenario).await;
     let fill = |text: &str| {
         let text = text.replace("PAGE", &sim.account().page_id).replace("IMAGE", image.as_str());
         serde_json::from_str::<Value>(&text.replace("VIDEO", video.as_str())).unwrap()

@@ -3,20 +3,17 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use connector::Connector;
 use domain::entity::{Level, Status};
 use graph_sim::{Fault, FaultKind, LOGIN_USER_ID};
 use jiff::SignedDuration;
 use journeys::Scenario;
-use local::cloud::TABLE;
 use local::demo::WORKSPACE;
 use manage_campaign::ManageCampaign;
 use runtime::env::Env;
 use runtime::session::Role;
 use serde_json::{Value, json};
-use store::Table;
 
-use crate::crash::CrashInterceptor;
+use crate::crash::{CrashInterceptor, dying_connector};
 
 /// Returns how many points lie between two that are tried: some in the check, none at night.
 fn stride() -> usize {
@@ -33,10 +30,8 @@ struct Crash {
 fn function(scenario: &Scenario, crash: Crash) -> (ManageCampaign, Arc<AtomicI64>) {
     let (calls, Crash { at, with_effect }) = (Arc::new(AtomicI64::new(0)), crash);
     let dying = CrashInterceptor { calls: calls.clone(), crash_at: at..=i64::MAX, with_effect };
-    let config = scenario.system.cloud.dynamodb.config().to_builder().interceptor(dying).build();
-    let table = Table::new(aws_sdk_dynamodb::Client::from_conf(config), TABLE);
-    let (graph, keyring) = (scenario.system.graph.clone(), scenario.system.cloud.keyring.clone());
-    (ManageCampaign::new(Connector::new(table, graph, keyring), scenario.system.host.clone()), calls)
+    let connector = dying_connector(scenario, dying);
+    (ManageCampaign::new(connector, scenario.system.host.clone()), calls)
 }
 
 const NEVER: Crash = Crash { at: i64::MAX, with_effect: false };

@@ -1,5 +1,6 @@
 //! Launch documents of several ad sets and ads, dry runs, and what is sent for them.
 
+use graph_api::id::{ImageHash, VideoId};
 use graph_sim::{Fault, FaultKind, LOGIN_USER_ID};
 use http::Method;
 use jiff::SignedDuration;
@@ -26,6 +27,16 @@ async fn ended(scenario: &Scenario, launched: &Response) -> Value {
 pub(super) async fn dry_run(scenario: &Scenario, path: &str, document: &Value) -> Value {
     let key = [("idempotency-key", "dry-run")];
     scenario.api().unwrap().call_with(Method::POST, path, Some(document), &key).await.unwrap()
+}
+
+/// Adds an image and a video to the ad account's library, and returns hash and id.
+pub(super) async fn media(scenario: &Scenario) -> (ImageHash, VideoId) {
+    let token = scenario.sim().unwrap().issue_token(LOGIN_USER_ID, &["ads_read", "ads_management"]);
+    let account = scenario.account().unwrap().parse().unwrap();
+    let caller = scenario.system.graph.on_behalf_of(token.into());
+    let png: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x04\xb0\0\0\x02\x76\x08";
+    let image = caller.add_image(&account, "a.png", png.into()).await.unwrap().hash;
+    (image, caller.add_video(&account, "film", b"film".as_slice().into()).await.unwrap())
 }
 
 fn node(scenario: &Scenario, launch: &Value, path: &str) -> Value {
@@ -90,12 +101,7 @@ pub(super) fn large(page: &str) -> Value {
 async fn one_document_becomes_several_ad_sets_and_ads_as_it_says() {
     let scenario = Scenario::synced().await.unwrap();
     let sim = scenario.sim().unwrap();
-    let token = sim.issue_token(LOGIN_USER_ID, &["ads_read", "ads_management"]);
-    let account = scenario.account().unwrap().parse().unwrap();
-    let caller = scenario.system.graph.on_behalf_of(token.into());
-    let png: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x04\xb0\0\0\x02\x76\x08";
-    let image = caller.add_image(&account, "a.png", png.into()).await.unwrap().hash;
-    let video = caller.add_video(&account, "film", b"film".as_slice().into()).await.unwrap();
+    let (image, video) = media(&scenario).await;
     let document = large(&sim.account().page_id).to_string();
     let document = document.replace("IMAGE", image.as_str()).replace("VIDEO", video.as_str());
     let document: Value = serde_json::from_str(&document).unwrap();
