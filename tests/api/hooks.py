@@ -77,6 +77,10 @@ def before_load_schema(context, raw_schema):
                 elif name == "dry_run":
                     # What is wrong with a document is the result of a dry run, and no error.
                     restrict(schema, [False])
+                elif name == "kind":
+                    restrict(schema, ["video"])
+                elif name == "first":
+                    restrict(schema, [0])
                 elif name == "wait":
                     restrict(schema, [0, 1])
                 elif name in ("campaign_id", "adset_id"):
@@ -106,6 +110,8 @@ def before_load_schema(context, raw_schema):
     schemas = raw_schema["components"]["schemas"]
     restrict_query(schemas)
     restrict_launch(schemas)
+    # An image has 4 MB at most.
+    schemas["FileSpec"]["properties"]["bytes"]["maximum"] = 4 << 20
     # One of the measures of a row stands for all: each is a number like the others, and its cases are many.
     row = schemas["FactRow"]["properties"]
     for name in ("purchase_value", "leads", "landing_page_views", "add_to_cart", "initiate_checkout", "app_installs",

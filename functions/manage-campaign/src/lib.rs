@@ -9,6 +9,7 @@ mod change;
 mod launch;
 mod list;
 mod list_query;
+mod media;
 mod schedule;
 mod thumbnails;
 
@@ -35,6 +36,12 @@ pub static ENDPOINTS: LazyLock<Vec<Endpoint<ManageCampaign>>> = LazyLock::new(||
         schedule::get_schedule(),
         schedule::set_schedule(),
         schedule::cancel_schedule(),
+        media::list_media(),
+        media::add_video(),
+        media::get_media(),
+        media::begin_file(),
+        media::get_file(),
+        media::send_bytes(),
         list::list_entities(list::ADSETS, Level::AdSet),
         list::show_entity(change::ADSET, Level::AdSet),
         change::change_entity(change::ADSET, Level::AdSet),

@@ -115,6 +115,19 @@ impl ApiClient {
         Ok((answer.status(), answer.text().await?))
     }
 
+    /// Sends bytes to a path below the workspace and returns status and body.
+    pub async fn send_bytes(
+        &self,
+        method: Method,
+        path: &str,
+        bytes: Vec<u8>,
+    ) -> anyhow::Result<(StatusCode, String)> {
+        let request = self.http.request(method, self.workspace_url(path));
+        let request = request.bearer_auth(&self.token).header("content-type", "application/octet-stream");
+        let answer = request.body(bytes).send().await?;
+        Ok((answer.status(), answer.text().await?))
+    }
+
     /// Delivers a change of a campaign as Meta does: signed, from outside, without a session.
     pub async fn receive_webhook(
         &self,

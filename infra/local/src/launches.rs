@@ -1,6 +1,6 @@
 //! The commands `adflight launch` and `adflight launches`: clients of the API like any other.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use runtime::session::Role;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use crate::uploads::{stand_in, upload_named};
 use crate::{print, say};
 
 /// How often a launch that goes on is looked at.
@@ -41,7 +42,7 @@ pub(crate) struct Api {
 }
 
 impl Api {
-    fn client(&self, role: Role) -> anyhow::Result<ApiClient> {
+    pub(crate) fn client(&self, role: Role) -> anyhow::Result<ApiClient> {
         let token = match &self.token {
             Some(token) => token.clone(),
             None => token_for(&self.data, &self.workspace, role)?,
@@ -72,13 +73,19 @@ pub(crate) async fn launch(args: Launch) -> anyhow::Result<ExitCode> {
     let text =
         std::fs::read(&args.file).with_context(|| format!("{} cannot be read", args.file.display()))?;
     // JSON is YAML, too.
-    let document: Value = serde_yaml_ng::from_slice(&text)
+    let mut document: Value = serde_yaml_ng::from_slice(&text)
         .with_context(|| format!("{} is neither YAML nor JSON", args.file.display()))?;
     let api = args.api.client(Role::Editor)?;
     let account = match args.account {
         Some(account) => account,
         None => only_account(&api).await?,
     };
+    let folder = args.file.parent().unwrap_or(Path::new(""));
+    if args.dry_run {
+        stand_in(folder, &mut document)?;
+    } else {
+        upload_named(&api, &account, folder, &mut document).await?;
+    }
     let key = args.key.unwrap_or_else(|| hex::encode(&Sha256::digest(&text)[..16]));
     let query = if args.dry_run { "?dry_run=true" } else { "" };
     let path = format!("ad-accounts/{account}/campaigns{query}");
@@ -98,7 +105,8 @@ pub(crate) async fn launch(args: Launch) -> anyhow::Result<ExitCode> {
     }
 }
 
-async fn only_account(api: &ApiClient) -> anyhow::Result<String> {
+/// Returns the only selected ad account of the workspace.
+pub(crate) async fn only_account(api: &ApiClient) -> anyhow::Result<String> {
     let accounts = api.all("ad-accounts").await?;
     let selected = accounts.iter().filter(|account| account["selected"] == true);
     let ids: Vec<_> = selected.filter_map(|account| account["id"].as_str()).collect();

@@ -26,6 +26,7 @@ pub mod sqs;
 pub mod system;
 pub mod tenant;
 pub mod timers;
+pub mod upload;
 pub mod verify;
 
 pub use system::{Options, System};

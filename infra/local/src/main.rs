@@ -1,6 +1,7 @@
 //! `adflight`: the whole system on one machine.
 
 mod launches;
+mod uploads;
 
 use std::cell::Cell;
 use std::io::{IsTerminal, Write};
@@ -52,6 +53,8 @@ enum Command {
     Sim(Sim),
     /// Print a session token for curl.
     Token(Token),
+    /// Upload images and videos for ads.
+    Upload(uploads::Upload),
     /// Launch a document, or check it with --dry-run.
     Launch(launches::Launch),
     /// List the newest launches of a workspace.
@@ -162,6 +165,7 @@ async fn main() -> ExitCode {
         Some(Command::Up(args)) => up(*args).await,
         Some(Command::Sim(args)) => sim(args).await,
         Some(Command::Token(args)) => token(args),
+        Some(Command::Upload(args)) => uploads::upload_files(args).await,
         Some(Command::Launch(args)) => launches::launch(args).await,
         Some(Command::Launches(api)) => launches::list(&api).await,
         Some(Command::Audit(AuditCommand::Verify { workspace, data, table, roots })) => {

@@ -1,5 +1,6 @@
 //! The account client of Meta.
 
+mod media;
 mod quota;
 
 use std::sync::Arc;

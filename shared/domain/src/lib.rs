@@ -15,6 +15,7 @@ pub mod id;
 pub mod job;
 pub mod launch;
 pub mod live;
+pub mod media;
 pub mod metrics;
 pub mod money;
 pub mod platform;

@@ -84,7 +84,8 @@ pub fn decompress(data: &[u8]) -> Result<Vec<u8>, FactsError> {
     if bytes.len() != len { Err(FactsError::Malformed("its length is wrong")) } else { Ok(bytes) }
 }
 
-fn digest(bytes: &[u8]) -> [u8; 16] {
+/// Returns the first half of the bytes' SHA-256.
+pub(crate) fn digest(bytes: &[u8]) -> [u8; 16] {
     let mut half = [0; 16];
     half.copy_from_slice(&Sha256::digest(bytes)[..16]);
     half

@@ -5,14 +5,19 @@ use std::collections::HashMap;
 use domain::id::EntityId;
 use domain::metrics::InsightsRow;
 use rust_decimal::Decimal;
+use rustc_hash::FxHashMap;
 
 use crate::FactsError;
-use crate::block::{EncodedSegment, Segment, encode_core, encode_detail};
+use crate::block::{EncodedSegment, Segment, digest, encode_core, encode_detail};
 use crate::column::{encode_numbers, encode_texts};
 use crate::level::BlockLevel;
 use crate::measures::{is_additive, is_breakdown, part_of, segment_of};
 use crate::objects::{Objects, Path, sort_key};
 use crate::shard::shard_of;
+use crate::wire::{put_len, put_uint, zigzag};
+
+/// Raised when equal rows are to be stored in another way, so that they are written again.
+const LAYOUT: u8 = 1;
 
 /// The rows of one level and day. Of a row that comes again, the last one counts.
 #[derive(Debug, Clone)]
@@ -22,7 +27,9 @@ pub struct Rows {
     cells: Vec<Cell>,
     columns: Vec<ColumnName>,
     column_numbers: HashMap<String, u32>,
-    row_numbers: HashMap<RowKey, usize>,
+    /// The column after the last one: most rows have the values that the row before had.
+    next_column: u32,
+    row_numbers: FxHashMap<RowKey, usize>,
 }
 
 /// The object of a row, and what tells several rows of an object apart.
@@ -93,7 +100,8 @@ impl Rows {
             cells: Vec::new(),
             columns: Vec::new(),
             column_numbers: HashMap::new(),
-            row_numbers: HashMap::new(),
+            next_column: 0,
+            row_numbers: FxHashMap::default(),
         }
     }
 
@@ -116,21 +124,24 @@ impl Rows {
     pub(crate) fn begin(&mut self, path: Path, part: Box<str>) {
         let key = |row: &Row| row.path.last().map(|id| (id.clone(), row.part.clone()));
         let row = Row { path, part, cells: self.cells.len()..self.cells.len() };
-        let last = key(&row);
-        // Replaced in place, as the last one, so that what is put belongs to it.
-        if let Some(place) = last.as_ref().and_then(|last| self.row_numbers.remove(last)) {
-            self.rows.swap_remove(place);
-            if let Some(moved) = self.rows.get(place).and_then(key) {
-                self.row_numbers.insert(moved, place);
+        let replaced = key(&row).and_then(|key| self.row_numbers.insert(key, self.rows.len()));
+        self.rows.push(row);
+        if let Some(place) = replaced {
+            // The last one of before moves into its place, so that the new one stays last and gets what is put.
+            let last = self.rows.len() - 1;
+            self.rows.swap(place, last - 1);
+            self.rows.swap_remove(last - 1);
+            for number in [place, last - 1] {
+                self.row_numbers.extend(self.rows.get(number).and_then(key).map(|key| (key, number)));
             }
         }
-        self.row_numbers.extend(last.map(|last| (last, self.rows.len())));
-        self.rows.push(row);
+        self.next_column = 0;
     }
 
     /// Puts a value into the row that was begun last. `name` and `more` are the parts of the column's name.
     pub(crate) fn put(&mut self, name: &str, value: Value<'_>) {
-        let known = self.column_numbers.get(name).copied();
+        let is_next = self.columns.get(self.next_column as usize).is_some_and(|next| next.name == name);
+        let known = if is_next { Some(self.next_column) } else { self.column_numbers.get(name).copied() };
         let column = known.unwrap_or_else(|| {
             let number = self.columns.len() as u32;
             let texts = matches!(value, Value::Text(_)).then(Vec::new);
@@ -138,6 +149,7 @@ impl Rows {
             self.column_numbers.insert(name.to_owned(), number);
             number
         });
+        self.next_column = column + 1;
         let value = match value {
             Value::Number(number) => number,
             Value::Text(text) => {
@@ -189,6 +201,44 @@ impl Rows {
             }
         }
         Ok(campaigns)
+    }
+
+    /// Returns a digest of the rows: equal rows that were collected in another order have the same one.
+    pub fn digest(&self) -> [u8; 16] {
+        let mut order: Vec<usize> = (0..self.columns.len()).collect();
+        order.sort_by_key(|column| &self.columns[*column].name);
+        let mut ranks = vec![0; order.len()];
+        let mut all = vec![LAYOUT];
+        let put_text = |out: &mut Vec<u8>, text: &str| {
+            put_len(out, text.len());
+            out.extend_from_slice(text.as_bytes());
+        };
+        for (rank, column) in order.into_iter().enumerate() {
+            ranks[column] = rank;
+            put_text(&mut all, &self.columns[column].name);
+        }
+        let (mut sum, mut bytes) = (0_u128, Vec::new());
+        for row in &self.rows {
+            bytes.clear();
+            row.path.iter().for_each(|id| put_text(&mut bytes, id.as_str()));
+            put_text(&mut bytes, &row.part);
+            for Cell { column, value } in &self.cells[row.cells.clone()] {
+                put_len(&mut bytes, ranks[*column as usize]);
+                let texts = self.columns[*column as usize].texts.as_ref();
+                let text = texts.and_then(|texts| texts.get(usize::try_from(value.mantissa()).ok()?));
+                match text {
+                    Some(text) => put_text(&mut bytes, text),
+                    None => {
+                        put_uint(&mut bytes, zigzag(value.mantissa()));
+                        put_uint(&mut bytes, u128::from(value.scale()));
+                    }
+                }
+            }
+            sum = sum.wrapping_add(u128::from_le_bytes(digest(&bytes)));
+        }
+        put_len(&mut all, self.rows.len());
+        all.extend(sum.to_le_bytes());
+        digest(&all)
     }
 
     /// Encodes the rows as `2^bits` shards; `None` for a shard without rows.
@@ -295,7 +345,30 @@ mod tests {
                 row
             }).collect();
             repeated.extend(shuffled);
-            prop_assert_eq!(collect(&rows).encode(1).unwrap(), collect(&repeated).encode(1).unwrap());
+            let (rows, repeated) = (collect(&rows), collect(&repeated));
+            prop_assert_eq!(rows.encode(1).unwrap(), repeated.encode(1).unwrap());
+        }
+
+        #[test]
+        fn rows_have_equal_digests_just_when_they_are_equal(
+            mut rows in rows(), others in rows(), from in any::<usize>()
+        ) {
+            let digest = collect(&rows).digest();
+            let order = |rows: &[InsightsRow]| {
+                let mut encoded = decode(collect(rows).encode(0).unwrap());
+                encoded.sort_by(|a, b| (&a.ad, &a.breakdowns).cmp(&(&b.ad, &b.breakdowns)));
+                encoded
+            };
+            prop_assert_eq!(order(&rows) == order(&others), digest == collect(&others).digest());
+            let len = rows.len();
+            if len > 0 {
+                rows.rotate_left(from % len);
+                prop_assert_eq!(collect(&rows).digest(), digest);
+                rows[from % len].facts.measures.clicks += 1;
+                prop_assert_ne!(collect(&rows).digest(), digest);
+                rows.pop();
+                prop_assert_ne!(collect(&rows).digest(), digest);
+            }
         }
 
         #[test]

@@ -88,6 +88,9 @@ impl<T: schemars::JsonSchema> schemars::JsonSchema for IgnoredQuery<T> {
 #[derive(Debug, Clone, Copy)]
 pub struct NoBody;
 
+/// Content type of bytes as they are.
+const BINARY: &str = "application/octet-stream";
+
 /// A JSON body of a request or response.
 #[derive(Debug, Clone)]
 pub struct Json<T>(pub T);
@@ -101,6 +104,10 @@ pub type Form<T> = Raw<T, true>;
 
 /// Bytes of a JSON document.
 pub type RawJson<T> = Raw<T, false>;
+
+/// A body of bytes as they are.
+#[derive(Debug, Clone)]
+pub struct Binary(pub Bytes);
 
 /// A type that a request body is parsed into.
 pub trait FromBody: Sized {
@@ -161,6 +168,22 @@ impl<T: Described, const FORM: bool> FromBody for Raw<T, FORM> {
     fn describe() -> Option<Body> {
         let content_type = if FORM { "application/x-www-form-urlencoded" } else { "application/json" };
         Some(Body { content_type, shape: shape::<T>(), required: true })
+    }
+}
+
+impl FromBody for Binary {
+    fn from_body(request: &Request<Bytes>) -> Result<Self, Error> {
+        let stated = request.headers().get(CONTENT_TYPE).and_then(|stated| stated.to_str().ok());
+        match stated.is_some_and(|stated| stated.eq_ignore_ascii_case(BINARY)) {
+            true => Ok(Self(request.body().clone())),
+            false => Err(FieldError::new("Content-Type", format!("must be {BINARY}")).into()),
+        }
+    }
+
+    #[cfg(feature = "describe")]
+    fn describe() -> Option<Body> {
+        let shape = |_: &mut schemars::SchemaGenerator| schemars::json_schema!({"type": "string", "format": "binary"});
+        Some(Body { content_type: BINARY, shape, required: true })
     }
 }
 

@@ -76,9 +76,14 @@ impl Table {
         day: MeasuredDay<'_>,
     ) -> Result<PublishedDay, StoreError> {
         let MeasuredDay { day, measured_at, rows, gaps } = day;
-        let mut entry = DayEntry::new(measured_at, lease.chunk.requested, rows.len() as u64);
+        let mut entry = DayEntry::new(measured_at, lease.chunk.requested, rows);
         let mut published = PublishedDay::default();
-        if !rows.is_empty() {
+        let before = lease.chunk.manifest.day(day);
+        if let Some(before) = before.filter(|before| before.digest == entry.digest) {
+            entry.parts = before.parts.clone();
+            published.unchanged =
+                entry.parts.iter().map(|part| part.shards.iter().flatten().count() as u64).sum();
+        } else if !rows.is_empty() {
             let campaigns = rows.roll_up()?;
             for (level, rows) in [(BlockLevel::Ad, rows), (BlockLevel::Campaign, &campaigns)] {
                 let put = self.put_level(ws, account, lease, (level, day), rows, &mut entry).await?;

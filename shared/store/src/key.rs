@@ -18,6 +18,7 @@ use domain::entity::Level;
 use domain::id::{
     AdAccountId, ConnectionId, EntityId, InvitationId, LaunchId, MemberId, RuleId, SyncRunId, WorkspaceId,
 };
+use domain::media::FileDigest;
 use domain::platform::Platform;
 use domain::tenant::Tenant;
 use facts::{BlockLevel, Segment};
@@ -253,6 +254,11 @@ pub fn parse_chunk(sk: &str) -> Option<(Dataset, IsoWeek)> {
     let (name, week) = sk.strip_prefix(CHUNK_PREFIX)?.split_once('#')?;
     let dataset = Dataset::ALL.into_iter().find(|dataset| dataset.name == name)?;
     Some((dataset, week.parse().ok()?))
+}
+
+/// Builds the key of a file that was uploaded for an account's library.
+pub fn upload(ws: &Tenant, account: &AdAccountId, sha256: &FileDigest) -> Key {
+    key(account_partition(ws, account), format!("FILE#{sha256}"))
 }
 
 /// Builds the key of a period whose reach was asked for.

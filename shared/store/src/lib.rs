@@ -15,6 +15,7 @@ pub mod key;
 mod modify;
 pub mod table;
 mod transaction;
+pub mod upload;
 mod workspace_deletion;
 
 pub mod account;

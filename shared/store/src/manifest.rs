@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use facts::{BlockLevel, Segment};
+use facts::{BlockLevel, Rows, Segment};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ use serde_bytes::ByteBuf;
 use crate::key::SegmentPlace;
 
 /// First byte of a stored manifest.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 /// The days of a chunk that are measured, by their number in the week (Monday is 1).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +28,8 @@ pub struct DayEntry {
     /// The chunk's count of requests that it answers.
     pub(crate) answers: u64,
     pub(crate) rows: u64,
+    /// Of its rows: a measurement with the same one changes nothing.
+    pub(crate) digest: [u8; 16],
     pub(crate) parts: Vec<Part>,
 }
 
@@ -80,8 +82,9 @@ pub(crate) fn weekday(day: Date) -> i8 {
 }
 
 impl DayEntry {
-    pub(crate) fn new(measured_at: Timestamp, answers: u64, rows: u64) -> Self {
-        Self { measured_at: measured_at.as_millisecond(), answers, rows, parts: Vec::new() }
+    pub(crate) fn new(measured_at: Timestamp, answers: u64, rows: &Rows) -> Self {
+        let (measured_at, digest) = (measured_at.as_millisecond(), rows.digest());
+        Self { measured_at, answers, rows: rows.len() as u64, digest, parts: Vec::new() }
     }
 
     /// Returns when the measurement began: what happened later may be missing.
@@ -132,7 +135,8 @@ impl TryFrom<ByteBuf> for Manifest {
 
     fn try_from(bytes: ByteBuf) -> Result<Self, Self::Error> {
         match bytes.split_first() {
-            None => Ok(Self::default()),
+            // Format 1 had no digests: its days are measured again.
+            None | Some((&1, _)) => Ok(Self::default()),
             Some((&FORMAT, days)) => {
                 let days = postcard::from_bytes(days).map_err(|_| "a manifest is malformed")?;
                 Ok(Self { days })

@@ -84,6 +84,7 @@ pub use fault::{
 };
 pub use insights::InsightsLimits;
 pub use login::LOGIN_USER_ID;
+pub use media::sample::SampleVideo;
 pub use media::video::VideoFault;
 pub use people::{CallbackResponse, NewAccount};
 pub use processing::ReviewDecision;

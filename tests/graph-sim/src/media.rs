@@ -2,6 +2,7 @@
 
 pub(crate) mod image;
 mod image_size;
+pub(crate) mod sample;
 pub(crate) mod video;
 
 use std::collections::BTreeMap;

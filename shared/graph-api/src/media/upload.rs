@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use domain::id::AdAccountId;
 use reqwest::Method;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::call::{Call, Effect, File};
 use crate::client::{UserClient, retry_delays};
@@ -32,6 +32,17 @@ struct StartedUpload {
     video_id: VideoId,
     #[serde(flatten)]
     range: ByteRange,
+}
+
+/// An upload of a video in chunks, from its beginning to its end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VideoUpload {
+    /// Meta's id of the upload.
+    pub session: String,
+    /// The video that it becomes.
+    pub video: VideoId,
+    /// The bytes that Meta wants at a time.
+    pub chunk_bytes: u64,
 }
 
 /// The bytes that Meta expects next; none when both offsets are equal.
@@ -110,24 +121,129 @@ impl UserClient {
         title: &str,
         bytes: &Bytes,
     ) -> Result<VideoId, GraphError> {
-        let path = videos_path(account);
-        let size = bytes.len().to_string();
-        let params = [("upload_phase", "start"), ("file_size", size.as_str())];
-        let call =
-            Call { method: Method::POST, path: &path, params: &params, file: None, effect: Effect::Set };
-        // Retried: a duplicate session is merely never used.
-        let started: StartedUpload = decode(&self.send_with_retry(&call).await?)?;
-        let upload =
-            Upload { caller: self, account, session: &started.upload_session_id, video: &started.video_id };
-        let sent = match upload.transfer(bytes, started.range).await {
-            Ok(()) => upload.finish(title).await,
+        let upload = self.begin_video(account, bytes.len() as u64).await?;
+        let mut next = 0;
+        let sent = match self.send_video_part(account, &upload, (0, bytes), &mut next).await {
+            Ok(()) => self.finish_video(account, &upload, title).await,
             Err(error) => Err(error),
         };
         if let Err(error) = sent {
-            upload.cancel().await;
+            self.cancel_video(account, &upload).await;
             return Err(error);
         }
-        Ok(started.video_id)
+        Ok(upload.video)
+    }
+
+    /// Begins the upload of a video of this many bytes. Retried: a duplicate session is merely never used.
+    pub async fn begin_video(&self, account: &AdAccountId, bytes: u64) -> Result<VideoUpload, GraphError> {
+        let (path, size) = (videos_path(account), bytes.to_string());
+        let params = [("upload_phase", "start"), ("file_size", size.as_str())];
+        let call =
+            Call { method: Method::POST, path: &path, params: &params, file: None, effect: Effect::Set };
+        let started: StartedUpload = decode(&self.send_with_retry(&call).await?)?;
+        let ByteRange { start_offset, end_offset } = started.range;
+        let chunk_bytes = end_offset.saturating_sub(start_offset).max(1);
+        Ok(VideoUpload { session: started.upload_session_id, video: started.video_id, chunk_bytes })
+    }
+
+    /// Sends a part of a video: its first byte and its bytes. `next` is the byte that Meta needs next, before and after:
+    /// also after an error, and behind the part when Meta has more. Nothing that Meta has is sent again.
+    pub async fn send_video_part(
+        &self,
+        account: &AdAccountId,
+        upload: &VideoUpload,
+        (first, bytes): (u64, &Bytes),
+        next: &mut u64,
+    ) -> Result<(), GraphError> {
+        let end = first.saturating_add(bytes.len() as u64);
+        let place = |offset: u64| usize::try_from(offset - first).unwrap_or(usize::MAX).min(bytes.len());
+        let (mut furthest, mut resumes_left) = (*next, MAX_RESUMES_PER_BYTE);
+        let mut delays = retry_delays();
+        let mut chunk_bytes = upload.chunk_bytes.max(1);
+        while (first..end).contains(next) {
+            let until = next.saturating_add(chunk_bytes).min(end);
+            let chunk = bytes.slice(place(*next)..place(until));
+            match self.send_chunk(account, upload, *next, chunk).await {
+                Ok(range) => {
+                    *next = range.start_offset;
+                    if range.end_offset > range.start_offset {
+                        chunk_bytes = range.end_offset - range.start_offset;
+                    }
+                }
+                Err(GraphError::UploadInterrupted { at, .. }) => *next = at,
+                // Whether it has arrived is asked, so that it is not sent twice.
+                Err(GraphError::Indeterminate(details) | GraphError::Transient(details)) => {
+                    match delays.next() {
+                        Some(pause) if self.pause(pause).await => {}
+                        _ => return Err(GraphError::Transient(details)),
+                    }
+                    if let Some(received) = self.video(&upload.video).await?.bytes_received {
+                        *next = received;
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+            if *next > furthest {
+                (furthest, resumes_left) = (*next, MAX_RESUMES_PER_BYTE);
+            } else if resumes_left > 0 {
+                resumes_left -= 1;
+            } else {
+                let problem = format!("Meta asks for byte {next} of a video again and again");
+                return Err(GraphError::Transient(Details::of(problem)));
+            }
+        }
+        Ok(())
+    }
+
+    async fn send_chunk(
+        &self,
+        account: &AdAccountId,
+        upload: &VideoUpload,
+        offset: u64,
+        bytes: Bytes,
+    ) -> Result<ByteRange, GraphError> {
+        let file = File { field: "video_file_chunk", name: "chunk".to_owned(), bytes };
+        let offset = offset.to_string();
+        let params = [
+            ("upload_phase", "transfer"),
+            ("upload_session_id", upload.session.as_str()),
+            ("start_offset", offset.as_str()),
+        ];
+        decode(&self.post_video(account, &params, Some(&file)).await?)
+    }
+
+    /// Ends an upload of which Meta has every byte. Meta refuses to end it twice: where it was ended before, or the
+    /// response was lost, the state of the video says so.
+    pub async fn finish_video(
+        &self,
+        account: &AdAccountId,
+        upload: &VideoUpload,
+        title: &str,
+    ) -> Result<(), GraphError> {
+        let params =
+            [("upload_phase", "finish"), ("upload_session_id", upload.session.as_str()), ("title", title)];
+        let mut delays = retry_delays();
+        loop {
+            let Err(error) = self.post_video(account, &params, None).await else { return Ok(()) };
+            if self.video(&upload.video).await.is_ok_and(|video| video.is_received) {
+                return Ok(());
+            }
+            if !matches!(error, GraphError::Indeterminate(_) | GraphError::Transient(_)) {
+                return Err(error);
+            }
+            match delays.next() {
+                Some(pause) if self.pause(pause).await => {}
+                _ => return Err(error),
+            }
+        }
+    }
+
+    /// Cancels an upload. A failure is only logged, because a session that is not ended expires by itself.
+    pub async fn cancel_video(&self, account: &AdAccountId, upload: &VideoUpload) {
+        let params = [("upload_phase", "cancel"), ("upload_session_id", upload.session.as_str())];
+        if let Err(error) = self.post_video(account, &params, None).await {
+            tracing::warn!(ad_account = %account, video = %upload.video, %error, "An upload could not be cancelled.");
+        }
     }
 
     /// Posts to the videos edge once, without retries.
@@ -139,91 +255,6 @@ impl UserClient {
     ) -> Result<Bytes, GraphError> {
         let path = videos_path(account);
         self.send(&Call { method: Method::POST, path: &path, params, file, effect: Effect::Create }).await
-    }
-}
-
-/// A chunked upload in progress.
-struct Upload<'a> {
-    caller: &'a UserClient,
-    account: &'a AdAccountId,
-    session: &'a str,
-    video: &'a VideoId,
-}
-
-impl Upload<'_> {
-    /// Sends chunks of the length that Meta asks for, until it asks for no more.
-    async fn transfer(&self, bytes: &Bytes, mut range: ByteRange) -> Result<(), GraphError> {
-        let (mut furthest, mut resumes_left) = (range.start_offset, MAX_RESUMES_PER_BYTE);
-        while range.start_offset < range.end_offset {
-            range = match self.send_chunk(bytes, range).await {
-                Err(GraphError::UploadInterrupted { at, .. }) => {
-                    let length = range.end_offset - range.start_offset;
-                    let end_offset = at.saturating_add(length).min(bytes.len() as u64);
-                    ByteRange { start_offset: at, end_offset }
-                }
-                answer => answer?,
-            };
-            if range.start_offset > furthest {
-                (furthest, resumes_left) = (range.start_offset, MAX_RESUMES_PER_BYTE);
-            } else if resumes_left > 0 {
-                resumes_left -= 1;
-            } else {
-                let problem = format!("Meta asks for byte {} of a video again and again", range.start_offset);
-                return Err(GraphError::Transient(Details::of(problem)));
-            }
-        }
-        Ok(())
-    }
-
-    async fn send_chunk(&self, bytes: &Bytes, range: ByteRange) -> Result<ByteRange, GraphError> {
-        let place = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
-        let chunk = bytes.slice(place(range.start_offset)..place(range.end_offset));
-        let file = File { field: "video_file_chunk", name: "chunk".to_owned(), bytes: chunk };
-        let from = range.start_offset.to_string();
-        let params = [
-            ("upload_phase", "transfer"),
-            ("upload_session_id", self.session),
-            ("start_offset", from.as_str()),
-        ];
-        let path = videos_path(self.account);
-        let call = Call {
-            method: Method::POST,
-            path: &path,
-            params: &params,
-            file: Some(&file),
-            effect: Effect::Set,
-        };
-        decode(&self.caller.send_with_retry(&call).await?)
-    }
-
-    /// Ends the session. Meta refuses to end it twice, so after a lost response the state of the video is checked.
-    async fn finish(&self, title: &str) -> Result<(), GraphError> {
-        let params = [("upload_phase", "finish"), ("upload_session_id", self.session), ("title", title)];
-        let mut delays = retry_delays();
-        loop {
-            let error = match self.caller.post_video(self.account, &params, None).await {
-                Ok(_) => return Ok(()),
-                Err(error) => error,
-            };
-            if !matches!(error, GraphError::Indeterminate(_) | GraphError::Transient(_)) {
-                return Err(error);
-            }
-            if self.caller.video(self.video).await.is_ok_and(|video| video.is_received) {
-                return Ok(());
-            }
-            match delays.next() {
-                Some(pause) if self.caller.pause(pause).await => {}
-                _ => return Err(error),
-            }
-        }
-    }
-
-    /// Cancels the upload. A failure is only logged, because a session that is not ended expires by itself.
-    async fn cancel(&self) {
-        let params = [("upload_phase", "cancel"), ("upload_session_id", self.session)];
-        if let Err(error) = self.caller.post_video(self.account, &params, None).await {
-            tracing::warn!(ad_account = %self.account, video = %self.video, %error, "An upload could not be cancelled.");
-        }
     }
 }
 

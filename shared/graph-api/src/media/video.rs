@@ -14,6 +14,9 @@ use crate::page::Pages;
 
 const FIELDS: &str = "id,title,length,picture,status";
 
+/// Videos per page.
+const PAGE_ROWS: u32 = 100;
+
 /// The first pause between polls; pauses double up to [`MAX_POLL_INTERVAL`].
 const MIN_POLL_INTERVAL: Duration = Duration::from_secs(2);
 const MAX_POLL_INTERVAL: Duration = Duration::from_secs(60);
@@ -38,7 +41,8 @@ pub enum VideoState {
 }
 
 /// A video of an ad account.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(from = "VideoNode")]
 pub struct Video {
     /// Its id.
     pub id: VideoId,
@@ -50,8 +54,10 @@ pub struct Video {
     pub picture: Option<String>,
     /// Its processing state.
     pub state: VideoState,
+    /// The bytes of it that Meta has, as far as it says so.
+    pub bytes_received: Option<u64>,
     /// Whether all of it arrived, so that Meta processes it or has done so.
-    pub(super) is_received: bool,
+    pub is_received: bool,
 }
 
 /// A picture of a video, usable as its cover in an ad.
@@ -97,6 +103,7 @@ struct Phase {
     /// The reference does not define their shape; objects with a `message` have been seen.
     #[serde(default)]
     errors: Vec<Value>,
+    bytes_transferred: Option<u64>,
 }
 
 impl From<VideoNode> for Video {
@@ -108,6 +115,7 @@ impl From<VideoNode> for Video {
             title: node.title,
             length: node.length,
             picture: node.picture,
+            bytes_received: status.uploading_phase.bytes_transferred,
             is_received: begun || status.video_status == "ready",
             state: status.state(),
         }
@@ -133,8 +141,7 @@ impl Status {
 impl UserClient {
     /// Reads the current state of a video.
     pub async fn video(&self, id: &VideoId) -> Result<Video, GraphError> {
-        let node: VideoNode = self.get(id.as_str(), &[("fields", FIELDS)]).await?;
-        Ok(node.into())
+        self.get(id.as_str(), &[("fields", FIELDS)]).await
     }
 
     /// Polls a video until it can be used, with growing pauses.
@@ -172,12 +179,10 @@ impl UserClient {
         }
     }
 
-    /// Reads every video of an account, whatever its state.
-    pub async fn videos(&self, account: &AdAccountId) -> Result<Vec<Video>, GraphError> {
+    /// Lists every video of an account, whatever its state.
+    pub fn videos(&self, account: &AdAccountId) -> Pages<Video> {
         let query = vec![("fields", FIELDS.to_owned())];
-        let nodes =
-            Pages::<VideoNode>::new(self.clone(), format!("{account}/advideos"), query, 100).all().await?;
-        Ok(nodes.into_iter().map(Video::from).collect())
+        Pages::new(self.clone(), format!("{account}/advideos"), query, PAGE_ROWS)
     }
 
     /// Reads the thumbnails of a video; there are none before it is ready.
@@ -199,9 +204,7 @@ mod tests {
     #[test]
     fn a_state_is_read_from_whatever_meta_says_of_it() {
         let read = |status: &str| -> Video {
-            let node: VideoNode =
-                serde_json::from_str(&format!(r#"{{"id":"1","status":{status}}}"#)).unwrap();
-            node.into()
+            serde_json::from_str(&format!(r#"{{"id":"1","status":{status}}}"#)).unwrap()
         };
         assert_eq!(read(r#"{"video_status":"ready"}"#).state, VideoState::Ready);
         assert_eq!(read(r#"{"video_status":"expired"}"#).state, VideoState::Expired);

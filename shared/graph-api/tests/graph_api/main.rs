@@ -22,6 +22,7 @@ mod insights;
 mod limits;
 mod login;
 mod media;
+mod media_files;
 mod odd_answers;
 mod paging;
 mod recordings;

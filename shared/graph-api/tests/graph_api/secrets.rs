@@ -64,7 +64,7 @@ async fn work(meta: &Meta, captured: &CapturedOutput) {
     for outcome in caller.batch::<Value>(&items).await {
         captured.record(captured.error(outcome));
     }
-    captured.error(caller.videos(&meta.account()).await);
+    captured.error(caller.videos(&meta.account()).all().await);
     let mut pages = caller.entities(&meta.account(), Level::Ad).with_page_size(10);
     for _ in 0..4 {
         captured.error(pages.next().await);

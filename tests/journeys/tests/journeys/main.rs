@@ -37,6 +37,7 @@ mod launch_crashes;
 mod launch_document;
 mod leak_scanner;
 mod live;
+mod media;
 mod members;
 mod million_facts;
 mod odd_answers;

@@ -46,6 +46,14 @@ impl TwoWorkspaces {
         let run = scenario.call_as_owner(Method::POST, "sync", Some(days)).await.unwrap().json();
         scenario.system.runner.settle().await.unwrap();
 
+        let api = scenario.api().unwrap();
+        let (video, file) = (body_of(&scenario, "add_video"), body_of(&scenario, "begin_file"));
+        let library = format!("ad-accounts/{account}/media");
+        let video = api.call(Method::POST, &library, Some(&video)).await.unwrap();
+        let sha256 = "5f".repeat(32);
+        let path = format!("ad-accounts/{account}/files/{sha256}");
+        api.call(Method::PUT, &path, Some(&file)).await.unwrap();
+
         let sim = scenario.sim().unwrap();
         sim.add_business("800", "Elsewhere");
         let (id, business) = ("act_81".to_owned(), Some("800".to_owned()));
@@ -60,10 +68,13 @@ impl TwoWorkspaces {
         let mut ours = Self::populate(&scenario, "demo", "ann").await;
         ours.extend([("ad_account", account), ("id", campaign)]);
         ours.insert("launch", launched["launch_id"].as_str().unwrap().to_owned());
+        ours.insert("media", video["id"].as_str().unwrap().to_owned());
+        ours.insert("sha256", sha256);
         ours.insert("run", run["run"].as_str().unwrap().to_owned());
         let mut theirs = Self::populate(&scenario, "stranger", "sam").await;
         theirs.extend([("ad_account", "act_81".to_owned()), ("id", "42".to_owned())]);
         theirs.extend([("launch", "none".to_owned()), ("run", "none".to_owned())]);
+        theirs.extend([("media", "42".to_owned()), ("sha256", "07".repeat(32))]);
         for (name, id) in &ours {
             assert_ne!(Some(id), theirs.get(name), "{name} is foreign");
         }
@@ -140,10 +151,11 @@ async fn request(
     body: Option<&Value>,
 ) -> Response {
     let token = scenario.system.token(workspace, role).unwrap();
-    scenario
-        .send(method, path, Some(&token), &[("idempotency-key", path)], body.map(Value::to_string))
-        .await
-        .unwrap()
+    // A part of a file is bytes.
+    let is_part = path.split('?').next().is_some_and(|path| path.ends_with("/bytes"));
+    let content_type = if is_part { "application/octet-stream" } else { "application/json" };
+    let headers = [("idempotency-key", path), ("content-type", content_type)];
+    scenario.send(method, path, Some(&token), &headers, body.map(Value::to_string)).await.unwrap()
 }
 
 /// Returns a body that the route accepts, so that a refusal is due to its path.
@@ -157,6 +169,8 @@ fn body_of(scenario: &Scenario, operation: &str) -> Value {
         "import_ad_account" => {
             json!({"name": "Shop", "source": "taboola", "currency": "EUR", "timezone": "Europe/Berlin"})
         }
+        "begin_file" => json!({"kind": "video", "name": "Film", "bytes": 9}),
+        "add_video" => json!({"name": "Film", "url": "https://example.com/film.mp4"}),
         "ingest_facts" => json!({"rows": [{}]}),
         "request_reach" => json!({"level": "campaign", "since": "2026-11-01"}),
         "select_ad_account" => json!({"selected": false}),
@@ -173,6 +187,8 @@ fn query_of(operation: &str) -> &'static str {
     match operation {
         "query_insights" | "export_insights" => "?level=ad&since=2026-11-01&until=2026-11-02",
         "list_thumbnails" => "?ids=1",
+        "list_media" | "get_media" => "?kind=video",
+        "send_bytes" => "?first=0",
         "list_changes" => "?since=2026-11-01",
         _ => "",
     }
@@ -208,7 +224,10 @@ async fn every_route_of_another_workspace_is_not_found() {
         }
         // Our path with a foreign session; our ids below their own workspace; and each of our ids alone among theirs.
         let mut paths = vec![fill_path(route.path, ours)];
-        for foreign in names.iter().filter(|name| **name != "workspace") {
+        // A file's digest is nobody's: with it they begin an upload of their own.
+        let is_own =
+            |name: &str| name == "workspace" || name == "sha256" && route.operation.id == "begin_file";
+        for foreign in names.iter().filter(|name| !is_own(name)) {
             let mut ids = theirs.clone();
             ids.insert(foreign, ours[foreign].clone());
             paths.push(fill_path(route.path, &ids));
@@ -255,7 +274,8 @@ async fn every_route_of_another_workspace_is_not_found() {
         );
         assert!(!answer.text.contains("demo"), "{}", answer.text);
     }
-    assert_eq!(scenario.sim().unwrap().calls(), calls, "Meta was not asked for a stranger");
+    // Only for the media of the path, with the stranger's own token, to which Meta shows nothing of ours.
+    assert_eq!(scenario.sim().unwrap().calls(), calls + 1, "Meta was not asked for a stranger");
     let after = two.stored_items().await;
     let changed = before.iter().zip(&after).find(|(before, after)| before != after);
     assert_eq!((changed, after.len()), (None, before.len()), "nothing of ours has changed");
