@@ -307,6 +307,10 @@ def before_call(context, case, kwargs):
             body = json.dumps(case.body).encode()
             signature = hmac.new(SYSTEM["app_secret"].encode(), body, hashlib.sha256).hexdigest()
             case.headers["X-Hub-Signature-256"] = f"sha256={signature}"
+        case "create_bulk_change" if case.meta.generation.mode.is_positive:
+            # Each object must exist, and may be named once.
+            campaigns = {"level": "campaign", "ids": SYSTEM["campaigns"][:2], "set": {"name": {"suffix": "."}}}
+            case.body = {"changes": [campaigns]}
         case "deauthorize" | "delete_data" if uses_real_data(case):
             case.body = {"signed_request": STRANGER}
         case "request_sync" if uses_real_data(case):

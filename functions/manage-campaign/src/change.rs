@@ -17,7 +17,7 @@ use runtime::request::{Json, NoQuery, RequestContext};
 use runtime::response::NoContent;
 use runtime::session::{Role, Session};
 use serde::{Deserialize, Deserializer};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use store::entity::StoredEntity;
 
 use crate::ManageCampaign;
@@ -40,10 +40,14 @@ pub(crate) struct Patch {
     #[serde(default, deserialize_with = "non_null")]
     #[cfg_attr(feature = "describe", schemars(with = "domain::money::Budget"))]
     daily_budget: Option<Money>,
+    /// A new lifetime budget, where this entity holds one.
+    #[serde(default, deserialize_with = "non_null")]
+    #[cfg_attr(feature = "describe", schemars(with = "domain::money::Budget"))]
+    lifetime_budget: Option<Money>,
 }
 
 /// Maximum length of a name, in characters.
-const MAX_NAME_CHARS: usize = 400;
+pub(crate) const MAX_NAME_CHARS: usize = 400;
 
 /// Rejects null, which could be taken for a request to remove the value.
 fn non_null<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
@@ -54,10 +58,20 @@ fn non_null<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> 
 #[derive(Deserialize, Clone, Copy)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 #[serde(rename_all = "UPPERCASE")]
-enum NewStatus {
+pub(crate) enum NewStatus {
     Active,
     Paused,
     Archived,
+}
+
+impl From<NewStatus> for Status {
+    fn from(status: NewStatus) -> Self {
+        match status {
+            NewStatus::Active => Self::Active,
+            NewStatus::Paused => Self::Paused,
+            NewStatus::Archived => Self::Archived,
+        }
+    }
 }
 
 pub(crate) const CAMPAIGN: &str = "/v1/workspaces/{workspace}/ad-accounts/{ad_account}/campaigns/{id}";
@@ -214,21 +228,7 @@ impl ManageCampaign {
 
 /// Returns the values before and after a change, for the audit log.
 fn audit_diff(entity: &Entity, changes: &Changes) -> (Value, Value) {
-    let (mut before, mut after) = (Map::new(), Map::new());
-    let mut record = |name: &str, was: Value, becomes: Value| {
-        before.insert(name.to_owned(), was);
-        after.insert(name.to_owned(), becomes);
-    };
-    if let Some(name) = &changes.name {
-        record("name", json!(entity.name), json!(name));
-    }
-    if let Some(status) = &changes.status {
-        record("status", json!(entity.status), json!(status));
-    }
-    if let Some(budget) = changes.daily_budget {
-        record("daily_budget", json!(entity.daily_budget), json!(budget));
-    }
-    (before.into(), after.into())
+    (json!(changes.values_of(entity)), json!(changes))
 }
 
 /// Returns the entity to change. With an `If-Match` it is what the platform shows now, which nobody may have changed since
@@ -264,32 +264,40 @@ async fn refetch(
 
 impl Patch {
     fn changes(self, entity: &Entity, currency: Currency) -> Result<Changes, Error> {
-        if self.name.is_none() && self.status.is_none() && self.daily_budget.is_none() {
-            return Err(FieldError::new("body", "must set name, status or daily_budget").into());
+        let Self { name, status, daily_budget, lifetime_budget } = &self;
+        if name.is_none() && status.is_none() && daily_budget.is_none() && lifetime_budget.is_none() {
+            let message = "must set name, status, daily_budget or lifetime_budget";
+            return Err(FieldError::new("body", message).into());
         }
         if self.name.as_ref().is_some_and(|name| !is_single_line(name, MAX_NAME_CHARS)) {
             let message = format!("must have 1 to {MAX_NAME_CHARS} characters, and no control characters");
             return Err(FieldError::new("name", message).into());
         }
-        if let Some(budget) = &self.daily_budget {
+        for (kind, budget, before) in [
+            ("daily", daily_budget, entity.daily_budget),
+            ("lifetime", lifetime_budget, entity.lifetime_budget),
+        ] {
+            let Some(budget) = budget else { continue };
             if budget.currency != currency {
                 let message = format!("must be {currency}, the ad account's currency");
-                return Err(FieldError::new("daily_budget.currency", message).into());
+                return Err(FieldError::new(format!("{kind}_budget.currency"), message).into());
             }
             if !budget.is_budget() {
-                return Err(FieldError::new("daily_budget.amount", Money::invalid_budget_message()).into());
+                let message = Money::invalid_budget_message();
+                return Err(FieldError::new(format!("{kind}_budget.amount"), message).into());
             }
-            if entity.daily_budget.is_none() {
-                let why =
-                    format!("{} {} holds no daily budget that could be changed", entity.level, entity.id);
+            if before.is_none() {
+                let (level, id) = (entity.level, &entity.id);
+                let why = format!("{level} {id} holds no {kind} budget that could be changed");
                 return Err(Error::NoBudget(why));
             }
         }
-        let status = self.status.map(|status| match status {
-            NewStatus::Active => Status::Active,
-            NewStatus::Paused => Status::Paused,
-            NewStatus::Archived => Status::Archived,
-        });
-        Ok(Changes { name: self.name, status, daily_budget: self.daily_budget.map(|budget| budget.amount) })
+        let amount = |budget: Option<Money>| budget.map(|budget| budget.amount);
+        Ok(Changes {
+            name: self.name,
+            status: self.status.map(Into::into),
+            daily_budget: amount(self.daily_budget),
+            lifetime_budget: amount(self.lifetime_budget),
+        })
     }
 }

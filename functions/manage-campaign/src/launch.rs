@@ -46,10 +46,10 @@ use crate::ManageCampaign;
 use crate::list::CAMPAIGNS;
 
 /// Lease of a launch's worker. It saves before and after each call to Meta, and one call with its retries takes less.
-const LAUNCH_LEASE_TTL: SignedDuration = SignedDuration::from_mins(5);
+pub(crate) const LAUNCH_LEASE_TTL: SignedDuration = SignedDuration::from_mins(5);
 
 /// Delay of the job that resumes a launch whose worker crashed.
-const RECOVERY_DELAY: Duration = Duration::from_secs(330);
+pub(crate) const RECOVERY_DELAY: Duration = Duration::from_secs(330);
 
 /// A launch that is neither committed nor rolled back after this time needs a person's review.
 const MAX_LAUNCH_AGE: SignedDuration = SignedDuration::from_hours(24);

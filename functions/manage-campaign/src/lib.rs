@@ -5,6 +5,7 @@
 //! that work resumes after a crash between any two steps.
 
 mod activate;
+mod bulk;
 mod change;
 mod launch;
 mod list;
@@ -36,6 +37,10 @@ pub static ENDPOINTS: LazyLock<Vec<Endpoint<ManageCampaign>>> = LazyLock::new(||
         schedule::get_schedule(),
         schedule::set_schedule(),
         schedule::cancel_schedule(),
+        bulk::create_bulk_change(),
+        bulk::list_bulk_changes(),
+        bulk::get_bulk_change(),
+        bulk::undo_bulk_change(),
         media::list_media(),
         media::add_video(),
         media::get_media(),
@@ -81,6 +86,9 @@ impl ManageCampaign {
         match job {
             Job::ActivateCampaign { workspace, ad_account, campaign, timer } => {
                 self.activate(&workspace, &ad_account, &campaign, &timer).await
+            }
+            Job::ApplyBulkChange { workspace, ad_account, bulk_change } => {
+                self.apply_bulk_change(&workspace, &ad_account, &bulk_change).await
             }
             Job::ResumeLaunch { workspace, launch } => self.resume(&workspace, &launch).await,
             other => Err(other.wrong_queue()),

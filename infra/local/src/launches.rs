@@ -117,7 +117,7 @@ pub(crate) async fn only_account(api: &ApiClient) -> anyhow::Result<String> {
     }
 }
 
-fn show_findings(findings: &Value) {
+pub(crate) fn show_findings(findings: &Value) {
     for finding in findings.as_array().into_iter().flatten() {
         let text = |name: &str| finding[name].as_str().unwrap_or_default();
         say(&format!("  {}: {}", text("field"), text("message")));

@@ -1,5 +1,6 @@
 //! `adflight`: the whole system on one machine.
 
+mod bulk;
 mod launches;
 mod uploads;
 
@@ -59,6 +60,8 @@ enum Command {
     Launch(launches::Launch),
     /// List the newest launches of a workspace.
     Launches(launches::Api),
+    /// Change many campaigns, ad sets and ads at once, or undo that.
+    Bulk(bulk::Bulk),
     /// The audit log.
     #[command(subcommand)]
     Audit(AuditCommand),
@@ -167,6 +170,7 @@ async fn main() -> ExitCode {
         Some(Command::Token(args)) => token(args),
         Some(Command::Upload(args)) => uploads::upload_files(args).await,
         Some(Command::Launch(args)) => launches::launch(args).await,
+        Some(Command::Bulk(args)) => bulk::bulk(args).await,
         Some(Command::Launches(api)) => launches::list(&api).await,
         Some(Command::Audit(AuditCommand::Verify { workspace, data, table, roots })) => {
             verify(&table.map_or(TableLocation::Local(data), TableLocation::Aws), &workspace, &roots).await

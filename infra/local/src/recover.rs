@@ -8,13 +8,15 @@
 use std::collections::HashMap;
 
 use anyhow::Context;
+use domain::bulk::BulkState;
 use domain::dataset::Dataset;
 use domain::date::IsoWeek;
-use domain::id::AdAccountId;
+use domain::id::{AdAccountId, BulkChangeId};
 use domain::job::{Job, SyncCause};
 use domain::launch::LaunchState;
 use domain::tenant::Tenant;
 use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_dynamo::aws_sdk_dynamodb_1::from_item;
 use store::account::AdAccount;
@@ -38,6 +40,14 @@ pub struct AccountSnapshot {
 /// The state of every selected account when the system started.
 pub type AccountSnapshots = HashMap<(Tenant, AdAccountId), AccountSnapshot>;
 
+/// What is of interest here of a bulk change.
+#[derive(Deserialize)]
+struct OpenBulkChange {
+    id: BulkChangeId,
+    ad_account: AdAccountId,
+    state: BulkState,
+}
+
 /// Resumes everything that the table shows as unfinished.
 pub(crate) async fn recover(cloud: &Cloud, functions: &Functions) -> anyhow::Result<AccountSnapshots> {
     let mut jobs = Vec::new();
@@ -56,6 +66,12 @@ pub(crate) async fn recover(cloud: &Cloud, functions: &Functions) -> anyhow::Res
     for (workspace, _, stored) in scan::<StoredLaunch>(cloud, "LAUNCH#").await? {
         if matches!(stored.launch.state, LaunchState::Running | LaunchState::RollingBack) {
             jobs.push(Job::ResumeLaunch { workspace, launch: stored.launch.id });
+        }
+    }
+    for (workspace, _, bulk) in scan::<OpenBulkChange>(cloud, "BULK_CHANGE#").await? {
+        if bulk.state == BulkState::Running {
+            let OpenBulkChange { id, ad_account, .. } = bulk;
+            jobs.push(Job::ApplyBulkChange { workspace, ad_account, bulk_change: id });
         }
     }
     for (workspace, account, activation) in scan::<Activation>(cloud, "SCHEDULE#").await? {

@@ -160,6 +160,11 @@ pub(crate) fn fairness() -> anyhow::Result<()> {
     run(command("cargo", &["bench", "--quiet", "--profile", "dev", "--workspace", "--bench", "fairness"]))
 }
 
+/// Counts what many changes cost at Meta, which a development build does as well.
+pub(crate) fn bulk() -> anyhow::Result<()> {
+    run(command("cargo", &["bench", "--quiet", "--profile", "dev", "--workspace", "--bench", "bulk"]))
+}
+
 /// Measures facts: written, stored and read, beside a plain loop of the SDK.
 pub(crate) fn facts() -> anyhow::Result<()> {
     of_journeys("facts")

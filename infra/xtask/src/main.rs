@@ -112,6 +112,8 @@ enum Task {
 
 #[derive(Subcommand)]
 enum Bench {
+    /// 500 changes of budgets, as one bulk change and one by one.
+    Bulk,
     /// Measures parallel changes of one workspace, which one audit log records.
     Changes,
     /// What a person waits for in the console, on an ad account with 5,000 ads.
@@ -150,6 +152,7 @@ fn main() -> ExitCode {
         Task::Bench { what: Bench::Changes } => bench::changes(),
         Task::Bench { what: Bench::Console } => console::bench(),
         Task::Bench { what: Bench::Costs } => bench::costs(),
+        Task::Bench { what: Bench::Bulk } => bench::bulk(),
         Task::Bench { what: Bench::Fairness } => bench::fairness(),
         Task::Bench { what: Bench::Facts } => bench::facts(),
         Task::Bench { what: Bench::Sync } => peers::bench_sync(),

@@ -303,6 +303,17 @@ impl AccountClient {
         }
     }
 
+    /// Sets values of several entities of a level, with a result for each in their order.
+    pub async fn apply_changes(
+        &self,
+        level: Level,
+        changes: &[(EntityId, Changes)],
+    ) -> Vec<Result<(), Error>> {
+        match &self.platform {
+            PlatformClient::Meta(meta) => meta.apply_changes(level, changes).await,
+        }
+    }
+
     /// Creates the entity of a launch step, paused, and returns its id. After [`Error::Indeterminate`] it may exist:
     /// look for it with [`AccountClient::find_created`].
     pub async fn create(&self, launch: &Launch, step: Step) -> Result<EntityId, Error> {
@@ -389,17 +400,29 @@ impl AccountClient {
             let of_level = created.iter().filter(|created| created.step.level() == level);
             let mut left: Vec<_> = of_level.map(|created| created.id.clone()).collect();
             while !left.is_empty() {
-                let fetch_number = self.table.begin_fetch(&self.workspace, &self.account.id).await?;
-                for (id, read) in self.read_entities(level, &left).await? {
+                for (id, _) in self.refresh_entities(level, &left).await? {
                     left.retain(|one| *one != id);
-                    if let EntityRead::Found(entity) = read {
-                        let stored = StoredEntity { entity: *entity, fetch_number, hidden: false };
-                        self.table.upsert_entity(&self.workspace, &self.account.id, &stored).await?;
-                    }
                 }
             }
         }
         Ok(())
+    }
+
+    /// Reads entities by their ids and stores them. Returns at least one of them; the others are to be requested again.
+    pub async fn refresh_entities(
+        &self,
+        level: Level,
+        ids: &[EntityId],
+    ) -> Result<Vec<(EntityId, EntityRead)>, Error> {
+        let fetch_number = self.table.begin_fetch(&self.workspace, &self.account.id).await?;
+        let read = self.read_entities(level, ids).await?;
+        for (_, read) in &read {
+            if let EntityRead::Found(entity) = read {
+                let stored = StoredEntity { entity: (**entity).clone(), fetch_number, hidden: false };
+                self.table.upsert_entity(&self.workspace, &self.account.id, &stored).await?;
+            }
+        }
+        Ok(read)
     }
 
     fn now(&self) -> Timestamp {

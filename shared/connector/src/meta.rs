@@ -291,10 +291,38 @@ impl MetaClient {
         id: &EntityId,
         changes: &Changes,
     ) -> Result<(), Error> {
-        if level == Level::AdSet && changes.daily_budget.is_some() {
+        let is_budget = changes.daily_budget.is_some() || changes.lifetime_budget.is_some();
+        if level == Level::AdSet && is_budget {
             self.quotas.admit_budget_change(id, self.now()).await?;
         }
         self.check_response(self.caller.change(id, changes).await).await
+    }
+
+    /// Changes several entities of a level, with a result for each in their order.
+    pub(crate) async fn apply_changes(
+        &self,
+        level: Level,
+        changes: &[(EntityId, Changes)],
+    ) -> Vec<Result<(), Error>> {
+        let (mut results, mut admitted) = (Vec::new(), Vec::new());
+        for (id, change) in changes {
+            let is_budget = change.daily_budget.is_some() || change.lifetime_budget.is_some();
+            let admits = match level == Level::AdSet && is_budget {
+                true => self.quotas.admit_budget_change(id, self.now()).await,
+                false => Ok(()),
+            };
+            if admits.is_ok() {
+                admitted.push((id.clone(), change.clone()));
+            }
+            results.push(admits);
+        }
+        let mut answers = self.caller.change_all(&admitted).await.into_iter();
+        for result in results.iter_mut().filter(|result| result.is_ok()) {
+            if let Some(answer) = answers.next() {
+                *result = self.check_response(answer).await;
+            }
+        }
+        results
     }
 
     /// Adds to a rejection where the launch document can set what Meta requires.

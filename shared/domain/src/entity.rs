@@ -265,14 +265,47 @@ pub struct Thumbnails {
 }
 
 /// Values to set on an entity; absent values stay unchanged.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Changes {
     /// The new name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// The new status: active, paused or archived.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<Status>,
     /// The new daily budget in minor units.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub daily_budget: Option<i64>,
+    /// The new lifetime budget in minor units.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lifetime_budget: Option<i64>,
+}
+
+impl Changes {
+    /// Returns what an entity has of the values that these set.
+    pub fn values_of(&self, entity: &Entity) -> Self {
+        Self {
+            name: self.name.as_ref().and(entity.name.clone()),
+            status: self.status.as_ref().and(entity.status.clone()),
+            daily_budget: self.daily_budget.and(entity.daily_budget),
+            lifetime_budget: self.lifetime_budget.and(entity.lifetime_budget),
+        }
+    }
+}
+
+impl fmt::Display for Changes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, status, daily_budget, lifetime_budget } = self;
+        let values = [
+            name.as_ref().map(|name| format!("name {name}")),
+            status.as_ref().map(|status| format!("status {}", status.as_str())),
+            daily_budget.map(|budget| format!("daily budget {budget}")),
+            lifetime_budget.map(|budget| format!("lifetime budget {budget}")),
+        ];
+        let values: Vec<_> = values.into_iter().flatten().collect();
+        f.write_str(if values.is_empty() { "nothing" } else { "" })?;
+        f.write_str(&values.join(", "))
+    }
 }
 
 #[cfg(test)]

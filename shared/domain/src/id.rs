@@ -110,6 +110,10 @@ id_type!(
 );
 
 id_type!(
+    /// A change of many campaigns, ad sets and ads. Ids sort by time.
+    BulkChangeId, "bulk_change", is_slug, "^[a-z0-9-]{1,64}$", "must be an id as POST bulk-changes answered it"
+);
+id_type!(
     /// A request to measure days.
     SyncRunId, "run", is_slug, "^[a-z0-9-]{1,64}$", "must be a run id as POST sync answered it"
 );

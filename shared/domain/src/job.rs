@@ -7,7 +7,7 @@ use crate::Error;
 use crate::dataset::Dataset;
 use crate::date::{DateRange, IsoWeek};
 use crate::entity::Level;
-use crate::id::{AdAccountId, ConnectionId, EntityId, LaunchId, PlatformUserId, WorkspaceId};
+use crate::id::{AdAccountId, BulkChangeId, ConnectionId, EntityId, LaunchId, PlatformUserId, WorkspaceId};
 use crate::tenant::{Tenant, trusted};
 
 /// A job queue: one per function that processes jobs, each with a dead-letter queue.
@@ -218,6 +218,16 @@ pub enum Job {
         /// The key to seal with; a later one is accepted too.
         key: String,
     },
+    /// Goes on with a bulk change.
+    ApplyBulkChange {
+        /// The workspace.
+        #[serde(with = "trusted")]
+        workspace: Tenant,
+        /// The ad account.
+        ad_account: AdAccountId,
+        /// The bulk change.
+        bulk_change: BulkChangeId,
+    },
     /// Resumes a launch.
     ResumeLaunch {
         /// The workspace.
@@ -261,7 +271,9 @@ impl Job {
             }
             Self::EvaluateRules { .. } => Queue::EvaluateRules,
             Self::WebhookChanges { .. } => Queue::WebhookIngest,
-            Self::ActivateCampaign { .. } | Self::ResumeLaunch { .. } => Queue::ManageCampaign,
+            Self::ActivateCampaign { .. } | Self::ApplyBulkChange { .. } | Self::ResumeLaunch { .. } => {
+                Queue::ManageCampaign
+            }
         }
     }
 
@@ -310,6 +322,9 @@ impl Job {
             Self::CheckConnection { workspace, .. } => of("check_connection", workspace, None),
             Self::ActivateCampaign { workspace, ad_account, .. } => {
                 of("activate_campaign", workspace, Some(ad_account))
+            }
+            Self::ApplyBulkChange { workspace, ad_account, .. } => {
+                of("apply_bulk_change", workspace, Some(ad_account))
             }
             Self::ResumeLaunch { workspace, .. } => of("resume_launch", workspace, None),
         }

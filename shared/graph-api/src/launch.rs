@@ -15,12 +15,13 @@ mod spec;
 use std::borrow::Cow;
 use std::time::Duration;
 
-use domain::entity::{Changes, Level, Status};
+use domain::entity::{Changes, Level};
 use domain::id::EntityId;
 use domain::launch::{Launch, Step};
 use serde::Deserialize;
 
 use self::form::{form, path};
+use crate::batch::Item;
 use crate::client::UserClient;
 use crate::creative::VALIDATE_ONLY;
 use crate::error::{Details, GraphError};
@@ -127,20 +128,34 @@ impl UserClient {
 
     /// Sets values of an object. Idempotent, because the values are targets.
     pub async fn change(&self, id: &EntityId, changes: &Changes) -> Result<(), GraphError> {
-        let budget = changes.daily_budget.map(|amount| amount.to_string());
-        let form = [
-            ("name", changes.name.as_deref()),
-            ("status", changes.status.as_ref().map(Status::as_str)),
-            ("daily_budget", budget.as_deref()),
-        ];
-        let form: Vec<_> = form.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+        let form = change_form(changes);
+        let form: Vec<_> = form.iter().map(|(name, value)| (*name, value.as_str())).collect();
         self.update(id.as_str(), &form).await
+    }
+
+    /// [`Self::change`] of several objects, in batches, with a result for each in their order.
+    pub async fn change_all(&self, changes: &[(EntityId, Changes)]) -> Vec<Result<(), GraphError>> {
+        let update = |(id, changes): &(EntityId, Changes)| Item::update(id.as_str(), change_form(changes));
+        let items: Vec<Item> = changes.iter().map(update).collect();
+        let answers = self.batch::<serde::de::IgnoredAny>(&items).await;
+        answers.into_iter().map(|answer| answer.map(drop)).collect()
     }
 
     /// Deletes an object and everything below it. Succeeds when it is already gone.
     pub async fn remove(&self, id: &EntityId) -> Result<(), GraphError> {
         self.delete(id.as_str(), &[]).await
     }
+}
+
+fn change_form(changes: &Changes) -> Vec<(&'static str, String)> {
+    let Changes { name, status, daily_budget, lifetime_budget } = changes;
+    let form = [
+        ("name", name.clone()),
+        ("status", status.as_ref().map(|status| status.as_str().to_owned())),
+        ("daily_budget", daily_budget.map(|amount| amount.to_string())),
+        ("lifetime_budget", lifetime_budget.map(|amount| amount.to_string())),
+    ];
+    form.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
 }
 
 /// Returns the request that creates the object of a step, as a dry run shows it.

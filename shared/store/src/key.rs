@@ -16,7 +16,8 @@ use domain::dataset::Dataset;
 use domain::date::{DateRange, IsoWeek};
 use domain::entity::Level;
 use domain::id::{
-    AdAccountId, ConnectionId, EntityId, InvitationId, LaunchId, MemberId, RuleId, SyncRunId, WorkspaceId,
+    AdAccountId, BulkChangeId, ConnectionId, EntityId, InvitationId, LaunchId, MemberId, RuleId, SyncRunId,
+    WorkspaceId,
 };
 use domain::media::FileDigest;
 use domain::platform::Platform;
@@ -255,6 +256,14 @@ pub fn parse_chunk(sk: &str) -> Option<(Dataset, IsoWeek)> {
     let dataset = Dataset::ALL.into_iter().find(|dataset| dataset.name == name)?;
     Some((dataset, week.parse().ok()?))
 }
+
+/// Builds the key of a bulk change of an account.
+pub fn bulk_change(ws: &Tenant, account: &AdAccountId, id: &BulkChangeId) -> Key {
+    key(account_partition(ws, account), format!("{BULK_CHANGE_PREFIX}{id}"))
+}
+
+/// Prefix of the sort keys of bulk changes.
+pub const BULK_CHANGE_PREFIX: &str = "BULK_CHANGE#";
 
 /// Builds the key of a file that was uploaded for an account's library.
 pub fn upload(ws: &Tenant, account: &AdAccountId, sha256: &FileDigest) -> Key {

@@ -23,6 +23,7 @@ pub mod account_change;
 pub mod account_selection;
 pub mod audit;
 mod batch;
+pub mod bulk;
 pub mod changed_entities;
 pub mod chunk;
 pub mod connection;

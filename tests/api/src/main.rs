@@ -66,12 +66,16 @@ async fn describe_system(scenario: &Scenario) -> anyhow::Result<Value> {
     let launched =
         call(Method::POST, &format!("ad-accounts/{account}/campaigns"), Some(scenario.launch_document()?))
             .await?;
+    let campaigns = first(format!("ad-accounts/{account}/campaigns")).await?;
+    let set = json!({"level": "campaign", "ids": [campaigns[0]], "set": {"name": {"suffix": " (old)"}}});
+    let bulk = json!({"changes": [set]});
+    let bulk = call(Method::POST, &format!("ad-accounts/{account}/bulk-changes"), Some(bulk)).await?;
+    scenario.system.runner.settle().await?;
     let fetched = json!({"name": "Film", "url": "https://example.com/film.mp4"});
     let fetched = call(Method::POST, &format!("ad-accounts/{account}/media"), Some(fetched)).await?;
     let file = "5f".repeat(32);
     let begun = json!({"kind": "video", "name": "Film", "bytes": 1_000_000});
     call(Method::PUT, &format!("ad-accounts/{account}/files/{file}"), Some(begun)).await?;
-    let campaigns = first(format!("ad-accounts/{account}/campaigns")).await?;
     for campaign in campaigns.iter().take(2).filter_map(Value::as_str) {
         let path = format!("ad-accounts/{account}/campaigns/{campaign}/schedule");
         call(Method::PUT, &path, Some(json!({"activate_at": "2026-12-24T09:00:00"}))).await?;
@@ -135,6 +139,7 @@ async fn describe_system(scenario: &Scenario) -> anyhow::Result<Value> {
         "member": members,
         "system_token": scenario.sim()?.issue_system_token("122100000000000077", &SCOPES),
         "launch": launched["launch_id"],
+        "bulk_change": bulk["id"],
         "media": fetched["id"],
         "sha256": file,
         "campaigns": campaigns,

@@ -14,6 +14,7 @@ mod api_middleware;
 mod audit;
 mod backfill;
 mod breakdowns;
+mod bulk;
 mod change_outcomes;
 mod changes;
 mod concurrent_deletion;

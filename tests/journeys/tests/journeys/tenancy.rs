@@ -47,6 +47,10 @@ impl TwoWorkspaces {
         scenario.system.runner.settle().await.unwrap();
 
         let api = scenario.api().unwrap();
+        let changes = format!("ad-accounts/{account}/bulk-changes");
+        let set = json!({"level": "campaign", "ids": [campaign], "set": {"name": {"suffix": " (old)"}}});
+        let bulk = api.call(Method::POST, &changes, Some(&json!({"changes": [set]}))).await.unwrap();
+        scenario.system.runner.settle().await.unwrap();
         let (video, file) = (body_of(&scenario, "add_video"), body_of(&scenario, "begin_file"));
         let library = format!("ad-accounts/{account}/media");
         let video = api.call(Method::POST, &library, Some(&video)).await.unwrap();
@@ -70,11 +74,16 @@ impl TwoWorkspaces {
         ours.insert("launch", launched["launch_id"].as_str().unwrap().to_owned());
         ours.insert("media", video["id"].as_str().unwrap().to_owned());
         ours.insert("sha256", sha256);
+        ours.insert("bulk_change", bulk["id"].as_str().unwrap().to_owned());
         ours.insert("run", run["run"].as_str().unwrap().to_owned());
         let mut theirs = Self::populate(&scenario, "stranger", "sam").await;
         theirs.extend([("ad_account", "act_81".to_owned()), ("id", "42".to_owned())]);
         theirs.extend([("launch", "none".to_owned()), ("run", "none".to_owned())]);
-        theirs.extend([("media", "42".to_owned()), ("sha256", "07".repeat(32))]);
+        theirs.extend([
+            ("bulk_change", "none".to_owned()),
+            ("media", "42".to_owned()),
+            ("sha256", "07".repeat(32)),
+        ]);
         for (name, id) in &ours {
             assert_ne!(Some(id), theirs.get(name), "{name} is foreign");
         }
@@ -168,6 +177,9 @@ fn body_of(scenario: &Scenario, operation: &str) -> Value {
         }),
         "import_ad_account" => {
             json!({"name": "Shop", "source": "taboola", "currency": "EUR", "timezone": "Europe/Berlin"})
+        }
+        "create_bulk_change" => {
+            json!({"changes": [{"level": "ad", "ids": ["1"], "set": {"status": "PAUSED"}}]})
         }
         "begin_file" => json!({"kind": "video", "name": "Film", "bytes": 9}),
         "add_video" => json!({"name": "Film", "url": "https://example.com/film.mp4"}),
@@ -291,7 +303,9 @@ async fn roles_are_enforced_as_in_the_route_tables() {
     for (name, id) in [("ad_account", "act_404"), ("connection", "none"), ("rule", "none"), ("id", "404")] {
         nothing.insert(name, id.to_owned());
     }
-    for (name, id) in [("member", "none"), ("invitation", "none"), ("launch", "none")] {
+    for (name, id) in
+        [("member", "none"), ("invitation", "none"), ("launch", "none"), ("bulk_change", "none")]
+    {
         nothing.insert(name, id.to_owned());
     }
     for route in authenticated_routes() {

@@ -1,0 +1,176 @@
+//! Bulk changes as people see them.
+
+use domain::Error;
+use domain::bulk::{BulkObject, BulkObjectState, BulkState};
+use domain::entity::{Changes, Level, Status};
+use domain::id::{AdAccountId, BulkChangeId, EntityId};
+use domain::money::{Currency, Money};
+use http::{HeaderMap, StatusCode};
+use jiff::Timestamp;
+use runtime::Response;
+use runtime::request::Json;
+use runtime::response::IntoResponse;
+use serde::Serialize;
+use store::bulk::StoredBulkChange;
+
+/// Values of an object.
+#[derive(Serialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+struct ValuesView {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<Status>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    daily_budget: Option<Money>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lifetime_budget: Option<Money>,
+}
+
+impl ValuesView {
+    fn new(changes: Changes, currency: Currency) -> Self {
+        let Changes { name, status, daily_budget, lifetime_budget } = changes;
+        let money = |amount: Option<i64>| amount.map(|amount| Money { amount, currency });
+        Self { name, status, daily_budget: money(daily_budget), lifetime_budget: money(lifetime_budget) }
+    }
+}
+
+/// An object of a bulk change.
+#[derive(Serialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+struct BulkObjectView {
+    level: Level,
+    id: EntityId,
+    /// Its name before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    /// What it has had of what is set.
+    before: ValuesView,
+    /// What is set.
+    after: ValuesView,
+    /// What became of it.
+    state: BulkObjectState,
+    /// Why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+impl BulkObjectView {
+    fn new(object: BulkObject, currency: Currency) -> Self {
+        let BulkObject { level, id, name, before, after, state, reason } = object;
+        let (before, after) = (ValuesView::new(before, currency), ValuesView::new(after, currency));
+        Self { level, id, name, before, after, state, reason }
+    }
+}
+
+/// How many objects are in each state.
+#[derive(Serialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+struct BulkCounts {
+    /// All of them.
+    objects: usize,
+    /// Those that are not settled.
+    open: usize,
+    done: usize,
+    unchanged: usize,
+    rejected: usize,
+    changed_meanwhile: usize,
+    gone: usize,
+    unknown: usize,
+}
+
+/// A bulk change.
+#[derive(Serialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+pub(crate) struct BulkView {
+    id: BulkChangeId,
+    ad_account: AdAccountId,
+    state: BulkState,
+    /// How far it is.
+    counts: BulkCounts,
+    requested_at: Timestamp,
+    requested_by: String,
+    /// The bulk change that it undoes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    undo_of: Option<BulkChangeId>,
+    /// The bulk change that undoes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    undone_by: Option<BulkChangeId>,
+    /// Its objects; absent in lists.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    objects: Vec<BulkObjectView>,
+}
+
+impl BulkView {
+    pub(super) fn new(bulk: StoredBulkChange, currency: Currency) -> Self {
+        let count = |state| bulk.count(state);
+        let counts = BulkCounts {
+            objects: bulk.change.objects.len(),
+            open: count(BulkObjectState::Pending) + count(BulkObjectState::Sent),
+            done: count(BulkObjectState::Done),
+            unchanged: count(BulkObjectState::Unchanged),
+            rejected: count(BulkObjectState::Rejected),
+            changed_meanwhile: count(BulkObjectState::ChangedMeanwhile),
+            gone: count(BulkObjectState::Gone),
+            unknown: count(BulkObjectState::Unknown),
+        };
+        let StoredBulkChange { change, requested_by, requested_at, undo_of, undone_by, .. } = bulk;
+        let object = |object| BulkObjectView::new(object, currency);
+        Self {
+            id: change.id,
+            ad_account: change.ad_account,
+            state: change.state,
+            counts,
+            requested_at,
+            requested_by,
+            undo_of,
+            undone_by,
+            objects: change.objects.into_iter().map(object).collect(),
+        }
+    }
+
+    pub(super) fn listed(bulk: StoredBulkChange, currency: Currency) -> Self {
+        Self { objects: Vec::new(), ..Self::new(bulk, currency) }
+    }
+}
+
+/// What a bulk change would do.
+#[derive(Serialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+pub(crate) struct BulkPreview {
+    /// Objects that would change.
+    changing: usize,
+    /// Objects that are so already.
+    unchanged: usize,
+    /// All of them, with their values before and after.
+    objects: Vec<BulkObjectView>,
+}
+
+impl BulkPreview {
+    pub(super) fn new(objects: Vec<BulkObject>, currency: Currency) -> Self {
+        let changing = objects.iter().filter(|object| object.before != object.after).count();
+        let unchanged = objects.len() - changing;
+        let objects = objects.into_iter().map(|object| BulkObjectView::new(object, currency)).collect();
+        Self { changing, unchanged, objects }
+    }
+}
+
+/// The response to a request for a bulk change.
+pub(crate) enum BulkResponse {
+    Preview(Json<BulkPreview>),
+    Begun(HeaderMap, Json<Box<BulkView>>),
+}
+
+impl IntoResponse for BulkResponse {
+    fn into_response(self, status: StatusCode) -> Result<Response, Error> {
+        match self {
+            Self::Preview(preview) => preview.into_response(StatusCode::OK),
+            Self::Begun(headers, bulk) => (headers, bulk).into_response(status),
+        }
+    }
+
+    #[cfg(feature = "describe")]
+    fn contents() -> Vec<(&'static str, runtime::operation::SchemaFn)> {
+        Json::<Box<BulkView>>::contents()
+    }
+}

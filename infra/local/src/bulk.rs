@@ -1,0 +1,127 @@
+//! The command `adflight bulk`: many changes from one document, with a preview and an undo.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use clap::Args;
+use http::{Method, StatusCode};
+use indicatif::{ProgressBar, ProgressStyle};
+use local::demo::ApiClient;
+use runtime::session::Role;
+use serde_json::Value;
+
+use crate::launches::{Api, only_account, show_findings};
+use crate::{print, say};
+
+/// How often a bulk change that goes on is looked at.
+const POLL: Duration = Duration::from_millis(500);
+
+/// How often it is looked at before the command ends; the bulk change goes on.
+const MAX_POLLS: usize = 3_600;
+
+#[derive(Args)]
+pub(crate) struct Bulk {
+    /// The document: YAML or JSON.
+    #[arg(required_unless_present = "undo")]
+    file: Option<PathBuf>,
+    /// The ad account; may be left out where the workspace has one.
+    #[arg(long, value_name = "ACT")]
+    account: Option<String>,
+    /// Show what would change, and change nothing.
+    #[arg(long, conflicts_with = "undo")]
+    dry_run: bool,
+    /// Give the objects of a bulk change their values of before.
+    #[arg(long, value_name = "ID", conflicts_with = "file")]
+    undo: Option<String>,
+    #[command(flatten)]
+    api: Api,
+}
+
+/// Changes many objects and shows how it goes.
+pub(crate) async fn bulk(args: Bulk) -> anyhow::Result<ExitCode> {
+    let api = args.api.client(Role::Editor)?;
+    let account = match args.account {
+        Some(account) => account,
+        None => only_account(&api).await?,
+    };
+    let changes = format!("ad-accounts/{account}/bulk-changes");
+    let (path, document) = match (&args.file, &args.undo) {
+        (Some(file), None) => {
+            let text = std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
+            let document: Value = serde_yaml_ng::from_slice(&text)
+                .with_context(|| format!("{} is neither YAML nor JSON", file.display()))?;
+            let query = if args.dry_run { "?dry_run=true" } else { "" };
+            (format!("{changes}{query}"), Some(document))
+        }
+        (None, Some(id)) => (format!("{changes}/{id}/undo"), None),
+        _ => bail!("name a document, or a bulk change with --undo"),
+    };
+    let (status, text) = api.send(Method::POST, &path, document.as_ref(), &[]).await?;
+    let answer: Value = serde_json::from_str(&text).with_context(|| format!("{path} answered {status}"))?;
+    match status {
+        StatusCode::OK => {
+            show_objects(&answer, |_| true)?;
+            say(&format!("{} would change, {} are so already.", answer["changing"], answer["unchanged"]));
+            Ok(ExitCode::SUCCESS)
+        }
+        StatusCode::ACCEPTED => follow(&api, &changes, answer).await,
+        _ => {
+            let has_findings = answer["errors"].is_array();
+            let what = if has_findings { &answer["title"] } else { &answer["detail"] };
+            say(what.as_str().unwrap_or("the bulk change was refused"));
+            show_findings(&answer["errors"]);
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+/// Shows a bulk change until it is done.
+async fn follow(api: &ApiClient, changes: &str, mut bulk: Value) -> anyhow::Result<ExitCode> {
+    let id = bulk["id"].as_str().context("the bulk change has no id")?.to_owned();
+    let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template("{bar:40} {pos} of {len}")?);
+    let mut polls = 0;
+    while bulk["state"] == "running" {
+        let count = |name: &str| bulk["counts"][name].as_u64().unwrap_or(0);
+        bar.set_length(count("objects"));
+        bar.set_position(count("objects") - count("open"));
+        polls += 1;
+        ensure!(polls < MAX_POLLS, "bulk change {id} goes on");
+        #[expect(clippy::disallowed_methods, reason = "the API has nothing to wait on for a command")]
+        tokio::time::sleep(POLL).await;
+        bulk = api.call(Method::GET, &format!("{changes}/{id}"), None).await?;
+    }
+    bar.finish_and_clear();
+    let is_odd = |object: &Value| object["state"] != "done" && object["state"] != "unchanged";
+    show_objects(&bulk, is_odd)?;
+    let counts = bulk["counts"].as_object().into_iter().flatten();
+    let counts: Vec<_> =
+        counts.filter(|(_, count)| **count != 0).map(|(name, count)| format!("{count} {name}")).collect();
+    say(&format!("Bulk change {id}: {}. Undo it with: adflight bulk --undo {id}", counts.join(", ")));
+    let odd = bulk["objects"].as_array().into_iter().flatten().any(is_odd);
+    Ok(if odd { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn show_objects(answer: &Value, which: impl Fn(&Value) -> bool) -> anyhow::Result<()> {
+    for object in answer["objects"].as_array().into_iter().flatten().filter(|object| which(object)) {
+        let text = |name: &str| object[name].as_str().unwrap_or_default();
+        print(&format!("{} {}  {}", text("level"), text("id"), text("name")))?;
+        for (name, after) in object["after"].as_object().into_iter().flatten() {
+            print(&format!("  {name}: {} -> {}", shown(&object["before"][name]), shown(after)))?;
+        }
+        if !text("reason").is_empty() {
+            print(&format!("  {}: {}", text("state"), text("reason")))?;
+        }
+    }
+    Ok(())
+}
+
+/// A value as people read it: amounts in minor units.
+fn shown(value: &Value) -> String {
+    match (value.as_str(), value["amount"].as_i64()) {
+        (Some(text), _) => text.to_owned(),
+        (None, Some(amount)) => format!("{amount} {}", value["currency"].as_str().unwrap_or_default()),
+        (None, None) => "nothing".to_owned(),
+    }
+}
