@@ -304,10 +304,12 @@ impl MetaClient {
         level: Level,
         changes: &[(EntityId, Changes)],
     ) -> Vec<Result<(), Error>> {
+        let is_counted = |change: &Changes| {
+            level == Level::AdSet && (change.daily_budget.is_some() || change.lifetime_budget.is_some())
+        };
         let (mut results, mut admitted) = (Vec::new(), Vec::new());
         for (id, change) in changes {
-            let is_budget = change.daily_budget.is_some() || change.lifetime_budget.is_some();
-            let admits = match level == Level::AdSet && is_budget {
+            let admits = match is_counted(change) {
                 true => self.quotas.admit_budget_change(id, self.now()).await,
                 false => Ok(()),
             };
@@ -316,10 +318,16 @@ impl MetaClient {
             }
             results.push(admits);
         }
-        let mut answers = self.caller.change_all(&admitted).await.into_iter();
-        for result in results.iter_mut().filter(|result| result.is_ok()) {
-            if let Some(answer) = answers.next() {
-                *result = self.check_response(answer).await;
+        let answers = self.caller.change_all(&admitted).await;
+        let open = results.iter_mut().filter(|result| result.is_ok());
+        for ((result, answer), (id, change)) in open.zip(answers).zip(&admitted) {
+            let was_not_sent = matches!(answer, Err(GraphError::RateLimited { .. }));
+            *result = self.check_response(answer).await;
+            if was_not_sent
+                && is_counted(change)
+                && let Err(error) = self.quotas.take_back_budget_change(id, self.now()).await
+            {
+                tracing::warn!(ad_account = %self.account, %error, "A budget change stays counted.");
             }
         }
         results

@@ -165,8 +165,8 @@ impl UserClient {
     /// Makes calls, up to fifty per batch, and returns their results in the order of the items. Each item is handled as
     /// a single call: reads and updates are retried after retryable errors, creations are sent once.
     ///
-    /// The items are independent and may run in any order. An item that the quota lease does not cover is not sent and
-    /// fails with [`GraphError::RateLimited`].
+    /// The items are independent and may run in any order. Those that the quota lease does not cover follow with the next
+    /// one; without another lease they are not sent and fail with [`GraphError::RateLimited`].
     pub async fn batch<T: DeserializeOwned>(&self, items: &[Item]) -> Vec<Result<T, GraphError>> {
         let mut answers: Vec<_> = items.iter().map(|item| Err(item.missing_response())).collect();
         let mut delays = retry_delays();
@@ -177,12 +177,18 @@ impl UserClient {
                 let batch = next_batch(items, &mut pending);
                 let sent: Vec<&Item> = batch.iter().filter_map(|index| items.get(*index)).collect();
                 let received = self.send_batch(&sent).await;
+                let mut uncovered = Vec::new();
                 for ((index, item), answer) in batch.into_iter().zip(sent).zip(received) {
+                    let Some(answer) = answer else {
+                        uncovered.push(index);
+                        continue;
+                    };
                     if item.should_retry(&answer) {
                         retries.push(index);
                     }
                     answers[index] = answer;
                 }
+                pending.splice(..0, uncovered);
             }
             match delays.next() {
                 Some(pause) if !retries.is_empty() && self.pause(pause).await => pending = retries,
@@ -207,20 +213,25 @@ impl UserClient {
         ids.iter().cloned().zip(objects).collect()
     }
 
-    /// Sends items once, as far as the quota lease covers them.
-    async fn send_batch(&self, items: &[&Item]) -> Vec<Result<Bytes, GraphError>> {
+    /// Sends items once. `None` for those that the quota lease does not cover beside the others.
+    async fn send_batch(&self, items: &[&Item]) -> Vec<Option<Result<Bytes, GraphError>>> {
         self.renew_lease().await;
         let charge_item =
             |item: &&Item| self.graph().check_not_blocked().and_then(|()| self.charge(item.effect.points()));
         let charges: Vec<_> = items.iter().map(charge_item).collect();
         let sent: Vec<&Item> =
             items.iter().zip(&charges).filter_map(|(item, charge)| charge.is_ok().then_some(*item)).collect();
+        let covers_some = !sent.is_empty();
         let mut responses = self.responses(&sent).await.into_iter();
         let record = |(item, charge): (&&Item, Result<Option<Charge>, GraphError>)| {
-            let charge = charge?;
+            let charge = match charge {
+                Err(GraphError::RateLimited { .. }) if covers_some => return None,
+                Err(error) => return Some(Err(error)),
+                Ok(charge) => charge,
+            };
             let (usage, answer) = responses.next().unwrap_or_else(|| (None, Err(item.missing_response())));
             self.record_usage(charge.as_ref(), usage.as_ref(), answer.as_ref().err());
-            item.finish(answer)
+            Some(item.finish(answer))
         };
         items.iter().zip(charges).map(record).collect()
     }

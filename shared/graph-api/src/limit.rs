@@ -239,6 +239,11 @@ impl BudgetChanges {
             }
         }
     }
+
+    /// Takes back the last change that was recorded: it was not sent.
+    pub fn take_back(&mut self) {
+        self.0.pop();
+    }
 }
 
 #[cfg(test)]

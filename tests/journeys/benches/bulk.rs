@@ -24,10 +24,10 @@ type Budgets = BTreeMap<(&'static str, String), i64>;
 async fn budgets(api: &ApiClient, account: &str) -> anyhow::Result<Budgets> {
     let mut found = Budgets::new();
     for (level, list) in [("campaign", "campaigns"), ("adset", "adsets")] {
-        for object in api.all(&format!("ad-accounts/{account}/{list}?include=")).await? {
+        for object in api.all(&format!("ad-accounts/{account}/{list}")).await? {
             let id = object["id"].as_str().context("no id")?.to_owned();
             let budget = object["daily_budget"]["amount"].as_i64();
-            if object["status"] != "ARCHIVED" && found.len() < OBJECTS {
+            if object["effective_status"] != "ARCHIVED" && found.len() < OBJECTS {
                 found.extend(budget.map(|budget| ((level, id), budget)));
             }
         }
@@ -74,7 +74,8 @@ async fn finished(
         }
         scenario.system.clock.advance(SignedDuration::from_secs(40));
     }
-    anyhow::bail!("the bulk change never ends")
+    let shown = api.call(Method::GET, &path, None).await?;
+    anyhow::bail!("the bulk change never ends: {}", shown["counts"])
 }
 
 #[tokio::main]
@@ -95,7 +96,10 @@ async fn main() -> anyhow::Result<()> {
     let of_bulk = measured(&scenario, async {
         let begun = api.call(Method::POST, &path, Some(&document)).await?;
         bulk = finished(&scenario, &api, &account, &begun).await?;
-        ensure!(bulk["counts"]["done"] == OBJECTS, "{}", bulk["counts"]);
+        let odd = bulk["objects"]
+            .as_array()
+            .and_then(|objects| objects.iter().find(|object| object["state"] != "done"));
+        ensure!(bulk["counts"]["done"] == OBJECTS, "{} {odd:?}", bulk["counts"]);
         Ok(())
     });
     let of_bulk = of_bulk.await?;

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use domain::FieldError;
 use domain::bulk::{BulkObject, BulkObjectState};
-use domain::entity::{Changes, Entity, Level, Status};
+use domain::entity::{Changes, EffectiveStatus, Entity, Level};
 use domain::id::EntityId;
 use domain::money::{Currency, Money};
 use domain::text::is_single_line;
@@ -231,8 +231,8 @@ impl BulkValues {
     fn object(&self, entity: &Entity) -> Result<BulkObject, String> {
         let Entity { level, id, .. } = entity;
         let sets_budget = self.daily_budget.is_some() || self.lifetime_budget.is_some();
-        // Source: Marketing API, "Manage Your Ad Object's Status": an archived object keeps all but its name.
-        if sets_budget && entity.status == Some(Status::Archived) {
+        // Source: Marketing API, "Manage Your Ad Object's Status": what is archived, or below that, keeps all but its name.
+        if sets_budget && entity.effective_status == Some(EffectiveStatus::Archived) {
             return Err(format!("{level} {id} is archived and keeps its budget"));
         }
         let budget = |new: Option<&NewBudget>, before: Option<i64>, kind: &str| {

@@ -95,6 +95,15 @@ impl Quotas {
         })
     }
 
+    /// Takes back a change of an ad set's budget that was counted and not sent.
+    pub(super) async fn take_back_budget_change(
+        &self,
+        adset: &EntityId,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        self.update(LimitScope::Budget(adset), now, |changes: &mut BudgetChanges| changes.take_back()).await
+    }
+
     /// Loads the query shape of a dataset of the account, and its pending reports.
     pub(super) async fn load(
         &self,
