@@ -2,6 +2,30 @@
 
 import assert from "node:assert/strict";
 
+const box = (kind, ...content) => {
+  const bytes = Buffer.concat(content);
+  const head = Buffer.alloc(8);
+  head.writeUInt32BE(bytes.length + 8);
+  head.write(kind, 4, "latin1");
+  return Buffer.concat([head, bytes]);
+};
+const number = (value) => {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32BE(value);
+  return bytes;
+};
+
+/** Returns an MP4 file that says that its picture is so large. */
+function film(width, height) {
+  const movie = box("mvhd", Buffer.alloc(12), number(1000), number(8000), Buffer.alloc(80));
+  const matrix = [0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000].map(number);
+  const track = box("tkhd", Buffer.alloc(40), ...matrix, number(width << 16), number(height << 16));
+  const handler = box("hdlr", Buffer.alloc(8), Buffer.from("vide"), Buffer.alloc(13));
+  const described = box("stsd", number(0), number(1), box("avc1", Buffer.alloc(78)));
+  const media = box("mdia", handler, box("minf", box("stbl", described)));
+  return Buffer.concat([box("ftyp", Buffer.from("isom"), number(0)), box("mdat", Buffer.alloc(5_000_000, width % 251)), box("moov", movie, box("trak", track, media))]);
+}
+
 export async function a_launch_is_written_checked_sent_and_started({ open, system, screenshots }) {
   const tab = await open();
   await tab.signIn("editor", "/w/demo/launches");
@@ -21,6 +45,15 @@ export async function a_launch_is_written_checked_sent_and_started({ open, syste
   await field("Page").fill(system.post.split("_")[0]);
   await field("Link").fill("https://example.com/spring");
   await field("Text").fill("Spring is here.");
+  // A video is uploaded in parts, and one that ads cannot show is refused for what it is.
+  const add = (name, mimeType, buffer) => tab.page.locator("fieldset.media input[type=file]").setInputFiles({ name, mimeType, buffer });
+  await add("wide.mp4", "video/mp4", film(2000, 200));
+  await tab.page.waitForSelector("text=its picture is 2000 x 200");
+  await add("film.mp4", "video/mp4", film(1080, 1920));
+  await tab.page.waitForSelector("fieldset.media p:has-text('Video') code");
+  const video = JSON.parse(await field("Document").inputValue()).ad.creative.link.video;
+  const library = await system.api(`ad-accounts/${await field("Ad account").inputValue()}/media?kind=video`);
+  assert.deepEqual(library.data.map(({ id, name }) => [id, name]), [[video, "film.mp4"]]);
   await tab.page.waitForSelector("text=Nothing is wrong with the document");
   const document = JSON.parse(await field("Document").inputValue());
   assert.equal(document.daily_budget.amount, 7550);

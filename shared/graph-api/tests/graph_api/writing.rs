@@ -1,6 +1,7 @@
 //! Creates, finds, changes and deletes objects.
 
 use domain::entity::{Changes, EffectiveStatus, Level, Status};
+use domain::id::EntityId;
 use domain::launch::{Launch, Step};
 use graph_api::launch::LaunchSpec;
 use graph_api::regulation::{Identities, Regulation};
@@ -136,6 +137,27 @@ async fn a_fifth_change_of_a_budget_within_the_hour_waits_for_an_hour_and_holds_
         .unwrap();
     meta.clock.pass(after);
     caller.change(&adset.id, &budget(5005)).await.unwrap();
+}
+
+#[tokio::test]
+async fn several_changes_go_together_and_each_has_its_own_answer() {
+    let meta = Meta::start().await;
+    let caller = meta.caller();
+    let campaigns = caller.entities(&meta.account(), Level::Campaign).all().await.unwrap();
+    let mut ids: Vec<EntityId> =
+        campaigns.into_iter().map(|campaign| campaign.into_entity(Level::Campaign).id).collect();
+    ids.insert(1, "42".parse().unwrap());
+    let name = |id: &EntityId| Changes { name: Some(format!("New {id}")), ..Changes::default() };
+    let changes: Vec<_> = ids.iter().map(|id| (id.clone(), name(id))).collect();
+    let exchanges = meta.graph.calls();
+    let answers = caller.change_all(&changes).await;
+    assert_eq!(meta.graph.calls() - exchanges, 1);
+    for (number, (id, answer)) in ids.iter().zip(answers).enumerate() {
+        assert_eq!(answer.is_ok(), number != 1, "{id}: {answer:?}");
+        if number != 1 {
+            assert_eq!(meta.sim.node(id.as_str()).unwrap()["name"], format!("New {id}"));
+        }
+    }
 }
 
 #[tokio::test]

@@ -1,9 +1,10 @@
 // A new launch: a form and its document side by side, what is wrong with it while it is written, and how it goes.
 
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { api, answer, idempotencyKey, Problem, type Schemas } from "../api";
 import { majorText, minorUnits, typedText, words } from "../format";
 import { Dialog } from "../parts/dialog";
+import { MediaField } from "../parts/media";
 import { Head } from "../parts/shell";
 import { Failure } from "../parts/states";
 import { notify } from "../parts/toast";
@@ -169,6 +170,9 @@ interface FormProps {
 function Form({ document, account, findings, onChange }: FormProps) {
   const digits = digitsOf(account);
   const set = (name: string, value: unknown) => onChange(withValue(document, name.split("."), value));
+  // The document may have been changed while a file was uploaded.
+  const latest = useRef(set);
+  latest.current = set;
   const text = (name: string) => String(at(document, name.split(".")) ?? "");
   const wrong = (name: string) => findings.some(({ field }) => field === name || field.startsWith(`${name}.`) || field.startsWith(`${name}[`));
   const line = (name: string, label: string, more = {}) => (
@@ -206,6 +210,7 @@ function Form({ document, account, findings, onChange }: FormProps) {
           {line("ad.creative.link.link", "Link", { type: "url", placeholder: "https://example.com/sale" })}
           <label>Text<textarea rows={3} value={text("ad.creative.link.message")} aria-invalid={wrong("ad.creative.link.message")} onInput={(event) => set("ad.creative.link.message", event.currentTarget.value)} /></label>
           {line("ad.creative.link.headline", "Headline")}
+          <MediaField account={account} image={text("ad.creative.link.image")} video={text("ad.creative.link.video")} onChange={(kind, media) => latest.current(`ad.creative.link.${kind}`, media)} />
           {choice("ad.creative.link.call_to_action", "Button", { ...none, ...Object.fromEntries(BUTTONS.map((button) => [button, words(button)])) })}
         </>
       )}
