@@ -110,6 +110,8 @@ def before_load_schema(context, raw_schema):
     schemas = raw_schema["components"]["schemas"]
     restrict_query(schemas)
     restrict_launch(schemas)
+    # Ad sets must be of the campaign.
+    del schemas["Duplicate"]["properties"]["ad_sets"]
     # An image has 4 MB at most.
     schemas["FileSpec"]["properties"]["bytes"]["maximum"] = 4 << 20
     # One of the measures of a row stands for all: each is a number like the others, and its cases are many.

@@ -5,6 +5,7 @@
 //! launch id, before it creates anything. A step that fails permanently undoes the previous ones in reverse order.
 
 mod dry_run;
+mod duplicate;
 mod saga;
 mod view;
 
@@ -33,13 +34,14 @@ use runtime::request::{AdAccountPath, Json, NoPath, RequestContext, idempotency_
 use runtime::response::List;
 use runtime::session::{Role, Session};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use store::StoreError;
 use store::audit::AuditEvent;
 use store::launch::StoredLaunch;
 
 use self::dry_run::{DryRun, LaunchResponse};
+pub(crate) use self::duplicate::duplicate;
 use self::saga::audit_event;
 use self::view::LaunchView;
 use crate::ManageCampaign;
@@ -151,10 +153,6 @@ impl ManageCampaign {
         let RequestContext { caller: session, path, query, body: Json(mut spec), request } = context;
         let workspace = &session.workspace;
         let account = self.connector.table.require_account(workspace, &path.ad_account).await?;
-        let key = idempotency_key(&request)?.ok_or_else(|| {
-            let message = "send this header, with 1 to 255 visible ASCII characters of your own per launch: a repeated request with the same text launches once";
-            FieldError::new("Idempotency-Key", message)
-        })?;
         if request.body().len() > MAX_DOCUMENT_BYTES {
             return Err(
                 FieldError::new("body", format!("may have {MAX_DOCUMENT_BYTES} bytes at most")).into()
@@ -174,16 +172,39 @@ impl ManageCampaign {
             let prefix = format!("{}.", spec.path_of(step));
             field_errors.extend(details.check_beneficiaries(is_system_user, dsa, identities, &prefix));
         }
-        let requested = self.draft(&session, &request, &account.id, key, &spec)?;
         if serde_json::to_vec(&spec).map_or(0, |stored| stored.len()) > MAX_STORED_BYTES {
             let message = format!("may have {MAX_STORED_BYTES} bytes with the defaults at most");
             field_errors.push(FieldError::new("body", message));
         }
+        let plan = (PlatformData::new(&spec)?, spec.steps());
+        let requested = self.draft(&session, &request, &account.id, plan)?;
         if query.dry_run {
             let launch = &requested.launch;
             let dry_run = self.dry_run(workspace, launch, (&spec, field_errors), query.ask_meta).await?;
             return Ok(LaunchResponse::DryRun(Json(dry_run)));
         }
+        let count = |level| requested.launch.steps.iter().filter(|step| step.level() == level).count();
+        let after = json!({
+            "name": spec.name,
+            "objective": spec.objective,
+            "daily_budget": spec.daily_budget,
+            "lifetime_budget": spec.lifetime_budget,
+            "ad_sets": count(Level::AdSet),
+            "ads": count(Level::Ad),
+        });
+        self.start_launch(&session, requested, after, field_errors).await
+    }
+
+    /// Runs a launch, or goes on with the one that the same key has begun, and returns how far it is. `after` is what the
+    /// audit log says of it.
+    async fn start_launch(
+        &self,
+        session: &Session,
+        requested: StoredLaunch,
+        after: Value,
+        field_errors: Vec<FieldError>,
+    ) -> Result<LaunchResponse, Error> {
+        let (workspace, ad_account) = (&session.workspace, requested.launch.ad_account.clone());
         let earlier = self.connector.table.launch(workspace, &requested.launch.id).await?;
         // After a launch that was rolled back the key is free: what was wrong may be mended by now.
         let earlier = earlier.filter(|earlier| {
@@ -202,8 +223,8 @@ impl ManageCampaign {
                 if is_new {
                     self.connector.check_launch().await?;
                 }
-                let client = self.connector.open(workspace, &account.id, Purpose::Action).await?;
-                let stored = self.create_and_run(&client, requested, &spec).await;
+                let client = self.connector.open(workspace, &ad_account, Purpose::Action).await?;
+                let stored = self.create_and_run(&client, requested, after).await;
                 client.close(stored).await?
             }
         };
@@ -338,9 +359,9 @@ impl ManageCampaign {
         &self,
         client: &AccountClient,
         requested: StoredLaunch,
-        spec: &LaunchSpec,
+        after: Value,
     ) -> Result<StoredLaunch, Error> {
-        let mut stored = self.create_or_load(&client.workspace, requested, spec).await?;
+        let mut stored = self.create_or_load(&client.workspace, requested, after).await?;
         if is_settled(&stored.launch) {
             return Ok(stored);
         }
@@ -359,9 +380,12 @@ impl ManageCampaign {
         session: &Session,
         request: &Request<Bytes>,
         ad_account: &AdAccountId,
-        key: &str,
-        spec: &LaunchSpec,
+        (document, steps): (PlatformData, Vec<Step>),
     ) -> Result<StoredLaunch, Error> {
+        let key = idempotency_key(request)?.ok_or_else(|| {
+            let message = "send this header, with 1 to 255 visible ASCII characters of your own per launch: a repeated request with the same text launches once";
+            FieldError::new("Idempotency-Key", message)
+        })?;
         let now = self.host.clock.now();
         let digest = Sha256::digest(format!("{}|{ad_account}|{key}", session.workspace));
         let id: LaunchId = hex::encode(&digest[..8]).parse()?;
@@ -369,8 +393,8 @@ impl ManageCampaign {
             launch: Launch {
                 id,
                 ad_account: ad_account.clone(),
-                document: PlatformData::new(spec)?,
-                steps: spec.steps(),
+                document,
+                steps,
                 state: LaunchState::Running,
                 created: Vec::new(),
                 intent: None,
@@ -379,7 +403,10 @@ impl ManageCampaign {
                 failure: None,
                 started_at: now,
             },
-            request_hash: hex::encode(Sha256::digest(request.body())),
+            // A key of one campaign's copy is not that of another's.
+            request_hash: hex::encode(
+                Sha256::new().chain_update(request.uri().path()).chain_update(request.body()).finalize(),
+            ),
             requested_by: Some(session.subject.clone()),
             audit_reason: None,
             version: 0,
@@ -392,21 +419,12 @@ impl ManageCampaign {
         &self,
         workspace: &Tenant,
         stored: StoredLaunch,
-        spec: &LaunchSpec,
+        after: Value,
     ) -> Result<StoredLaunch, Error> {
         let table = &self.connector.table;
         let (id, now) = (stored.launch.id.clone(), self.host.clock.now());
         // The recovery job first, so that every stored launch has one.
         self.host.queues.send_delayed(&job_of(workspace, &id), RECOVERY_DELAY).await?;
-        let count = |level| stored.launch.steps.iter().filter(|step| step.level() == level).count();
-        let after = json!({
-            "name": spec.name,
-            "objective": spec.objective,
-            "daily_budget": spec.daily_budget,
-            "lifetime_budget": spec.lifetime_budget,
-            "ad_sets": count(Level::AdSet),
-            "ads": count(Level::Ad),
-        });
         let event = AuditEvent { after, ..audit_event(&stored) }.at(now);
         match table.create_launch(workspace, &stored, &event).await {
             Ok(()) => return Ok(stored),

@@ -31,6 +31,7 @@ pub static ENDPOINTS: LazyLock<Vec<Endpoint<ManageCampaign>>> = LazyLock::new(||
     vec![
         list::list_entities(list::CAMPAIGNS, Level::Campaign),
         launch::launch(),
+        launch::duplicate(),
         list::show_entity(change::CAMPAIGN, Level::Campaign),
         change::change_entity(change::CAMPAIGN, Level::Campaign),
         change::delete_entity(change::CAMPAIGN, Level::Campaign),

@@ -19,7 +19,7 @@ use domain::tenant::Tenant;
 use domain::totals::AccountDay;
 use graph_api::entities::GraphEntity;
 use graph_api::insights::InsightsReader;
-use graph_api::launch::{LaunchSpec, error_hint};
+use graph_api::launch::{LaunchPlan, LaunchSpec, error_hint};
 use graph_api::limit::QuotaShare;
 use graph_api::page::Pages;
 use graph_api::quota_lease::Renewal;
@@ -335,9 +335,15 @@ impl MetaClient {
 
     /// Adds to a rejection where the launch document can set what Meta requires.
     pub(crate) async fn create(&self, launch: &Launch, step: Step) -> Result<EntityId, Error> {
-        let spec: LaunchSpec = launch.document.read()?;
-        let response = self.caller.create_step(launch, &spec, step).await;
-        self.check_step(response, &spec, step).await
+        match launch.document.read()? {
+            LaunchPlan::Document(spec) => {
+                let response = self.caller.create_step(launch, &spec, step).await;
+                self.check_step(response, &spec, step).await
+            }
+            LaunchPlan::Duplicate(duplicate) => {
+                self.check_response(self.caller.copy_step(launch, &duplicate, step).await).await
+            }
+        }
     }
 
     pub(crate) async fn validate(&self, launch: &Launch, step: Step) -> Result<(), Error> {
@@ -366,14 +372,17 @@ impl MetaClient {
     }
 
     pub(crate) async fn find_created(&self, launch: &Launch, step: Step) -> Result<Option<EntityId>, Error> {
-        let spec: LaunchSpec = launch.document.read()?;
-        self.check_response(self.caller.find_step(launch, &spec, step).await).await
+        let found = match launch.document.read()? {
+            LaunchPlan::Document(spec) => self.caller.find_step(launch, &spec, step).await,
+            LaunchPlan::Duplicate(_) => self.caller.find_copy(launch, step).await,
+        };
+        self.check_response(found).await
     }
 
     pub(crate) async fn name_created(&self, launch: &Launch, created: &Created) -> Result<(), Error> {
-        let spec: LaunchSpec = launch.document.read()?;
-        let name = Changes { name: Some(spec.name_of(created.step).to_owned()), ..Changes::default() };
-        self.check_response(self.caller.change(&created.id, &name).await).await
+        let plan: LaunchPlan = launch.document.read()?;
+        let changes = plan.last_changes(created.step);
+        self.check_response(self.caller.change(&created.id, &changes).await).await
     }
 
     pub(crate) async fn delete(&self, id: &EntityId) -> Result<(), Error> {

@@ -3,7 +3,7 @@
 use domain::entity::Level;
 use domain::id::{AdAccountId, EntityId, LaunchId};
 use domain::launch::{Launch, LaunchState, Step};
-use graph_api::launch::LaunchSpec;
+use graph_api::launch::LaunchPlan;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use store::launch::StoredLaunch;
@@ -68,8 +68,8 @@ enum StepState {
 impl From<StoredLaunch> for LaunchView {
     fn from(stored: StoredLaunch) -> Self {
         let launch = &stored.launch;
-        let spec = launch.document.read::<LaunchSpec>().ok();
-        let steps = launch.steps.iter().map(|step| StepView::of(launch, spec.as_ref(), *step)).collect();
+        let plan = launch.document.read::<LaunchPlan>().ok();
+        let steps = launch.steps.iter().map(|step| StepView::of(launch, plan.as_ref(), *step)).collect();
         Self { steps, ..Self::listed(stored) }
     }
 }
@@ -94,7 +94,7 @@ impl LaunchView {
 }
 
 impl StepView {
-    fn of(launch: &Launch, spec: Option<&LaunchSpec>, step: Step) -> Self {
+    fn of(launch: &Launch, plan: Option<&LaunchPlan>, step: Step) -> Self {
         let created = launch.created.iter().find(|created| created.step == step);
         let is_requested = launch.intent == Some(step);
         let (state, at) = match created {
@@ -105,7 +105,7 @@ impl StepView {
         Self {
             path: step.to_string(),
             level: step.level(),
-            name: spec.map(|spec| spec.name_of(step).to_owned()).unwrap_or_default(),
+            name: plan.map(|plan| plan.name_of(step).to_owned()).unwrap_or_default(),
             state,
             id: created.map(|created| created.id.clone()),
             at,

@@ -25,6 +25,7 @@ mod deauthorization;
 mod defaults;
 mod discovery;
 mod due;
+mod duplicate;
 mod entity_sync;
 mod fact_schedules;
 mod faults;

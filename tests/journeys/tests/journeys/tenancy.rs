@@ -178,6 +178,7 @@ fn body_of(scenario: &Scenario, operation: &str) -> Value {
         "import_ad_account" => {
             json!({"name": "Shop", "source": "taboola", "currency": "EUR", "timezone": "Europe/Berlin"})
         }
+        "duplicate_campaign" => json!({"name": "Copy"}),
         "create_bulk_change" => {
             json!({"changes": [{"level": "ad", "ids": ["1"], "set": {"status": "PAUSED"}}]})
         }
