@@ -89,3 +89,22 @@ export async function a_launch_is_written_checked_sent_and_started({ open, syste
     await tab.page.waitForTimeout(100);
   }
 }
+
+export async function a_campaign_is_duplicated_and_its_copy_is_shown({ open, system }) {
+  const account = (await system.api("ad-accounts")).data.find(({ selected, connection }) => selected && connection).id;
+  const { data: campaigns } = await system.api(`ad-accounts/${account}/campaigns?limit=50`);
+  const source = campaigns.find(({ effective_status: status }) => status === "ACTIVE");
+  const tab = await open();
+  await tab.signIn("editor", `/w/demo/${account}/campaigns/${source.id}`);
+  await tab.page.click("text=Duplicate …");
+  await tab.page.locator("label:has-text('Name of the copy') input").fill("A second round");
+  await tab.page.click("form.rename .primary");
+  await tab.page.waitForSelector("h1:has-text('Launch of “A second round”')");
+  await tab.page.waitForSelector("h2:has-text('Committed')");
+  const [{ campaign_id: id }] = (await system.api("launches")).data;
+  const copy = await system.api(`ad-accounts/${account}/campaigns/${id}`);
+  assert.deepEqual([copy.name, copy.status], ["A second round", "PAUSED"]);
+  const below = async (campaign) => (await system.api(`ad-accounts/${account}/adsets?campaign_id=${campaign}&limit=100`)).data
+    .filter(({ effective_status: status }) => status !== "ARCHIVED").map(({ name }) => name).sort();
+  assert.deepEqual(await below(id), await below(source.id));
+}

@@ -1,7 +1,7 @@
 // One campaign, ad set or ad: its numbers, what it is split into, its problems and its history.
 
 import { useState } from "preact/hooks";
-import { api, answer, Problem } from "../api";
+import { api, answer, idempotencyKey, Problem } from "../api";
 import { BreakdownCards } from "../breakdowns";
 import { Changes, useChanges } from "../changes";
 import { words } from "../format";
@@ -12,7 +12,7 @@ import { Head } from "../parts/shell";
 import { Empty, Failure, Skeleton } from "../parts/states";
 import { addDays, currentPeriod, todayIn } from "../period";
 import { useResource } from "../resource";
-import { params, path } from "../route";
+import { navigate, params, path } from "../route";
 import { accountPath, adAccount, adAccounts, can, digitsOf, inWorkspace, nameOf, type AdAccount } from "../store";
 import { BudgetCell, DeliveryCell } from "../campaigns/cells";
 import { LEVELS, type Entity, type Level } from "../campaigns/levels";
@@ -84,6 +84,7 @@ function Detail({ account, id }: { account: AdAccount; id: string }) {
             {below && <div><dt>{LEVELS[below].label}</dt><dd><a href={inWorkspace(`${account.id}/campaigns?level=${below}&${level}=${id}`)}>View {LEVELS[below].label.toLowerCase()}</a></dd></div>}
           </dl>
           {can("editor") && !account.source && <Rename account={account} level={level} entity={entity} />}
+          {can("editor") && !account.source && level === "campaign" && <Duplicate account={account} entity={entity} />}
           <Problems entity={entity} />
         </section>
       )}
@@ -114,6 +115,34 @@ function Rename({ account, level, entity }: { account: AdAccount; level: Level; 
       <label>Name<input value={name} required autofocus onInput={(event) => (setName(event.currentTarget.value), setRefusal(undefined))} /></label>
       <button type="submit" class="button primary" disabled={name === entity.name}>Rename</button>
       <button type="button" class="button" onClick={() => setName(undefined)}>Cancel</button>
+      {refusal && <p class="bad-text" role="alert">{refusal}</p>}
+    </form>
+  );
+}
+
+/** Copies the campaign with its ad sets and ads, paused, as a launch. */
+function Duplicate({ account, entity }: { account: AdAccount; entity: Entity }) {
+  const [name, setName] = useState<string>();
+  const [key, setKey] = useState(idempotencyKey);
+  const [refusal, setRefusal] = useState<string>();
+  if (name === undefined) return <button type="button" class="button" onClick={() => setName(`${entity.name ?? ""} (copy)`)}>Duplicate …</button>;
+  const save = async (event: Event) => {
+    event.preventDefault();
+    try {
+      const { launch_id: launch } = await answer(api.POST("/v1/workspaces/{workspace}/ad-accounts/{ad_account}/campaigns/{id}/duplicate", {
+        params: { path: { ...accountPath(account.id).path, id: entity.id }, header: { "Idempotency-Key": key } }, body: { name },
+      }));
+      navigate(inWorkspace(`launch?account=${account.id}&launch=${launch}`));
+    } catch (error) {
+      setRefusal((error as Error).message);
+    }
+  };
+  return (
+    <form class="rename" onSubmit={save}>
+      <label>Name of the copy<input value={name} required autofocus onInput={(event) => (setName(event.currentTarget.value), setKey(idempotencyKey()), setRefusal(undefined))} /></label>
+      <button type="submit" class="button primary">Duplicate</button>
+      <button type="button" class="button" onClick={() => setName(undefined)}>Cancel</button>
+      <p class="fine">With its ad sets and ads, all of them paused.</p>
       {refusal && <p class="bad-text" role="alert">{refusal}</p>}
     </form>
   );

@@ -39,6 +39,8 @@ export default function NewLaunch() {
   const account = accounts.find(({ id }) => id === wanted) ?? accounts[0];
   if (!can("editor")) return <><Head title="New launch" /><p>Editors and owners launch campaigns.</p></>;
   if (adAccounts.value.data && !account) return <><Head title="New launch" /><p>A launch needs a connected ad account. <a href={inWorkspace("connections")}>Connections</a></p></>;
+  const launch = params.value.get("launch");
+  if (account && launch) return <Progress id={launch} account={account} />;
   return account ? <Editor key={account.id} account={account} accounts={accounts} /> : null;
 }
 
@@ -221,7 +223,7 @@ function Form({ document, account, findings, onChange }: FormProps) {
 const STEP_TONES = { planned: "", requested: "busy", created: "good" } as const;
 
 /** How a launch goes, step by step. */
-function Progress({ id, account, onAgain }: { id: string; account: AdAccount; onAgain: () => void }) {
+function Progress({ id, account, onAgain }: { id: string; account: AdAccount; onAgain?: () => void }) {
   const workspace = path.value[1]!;
   const found = useResource(`launch:${id}`, (signal) =>
     answer(api.GET("/v1/workspaces/{workspace}/launches/{launch}", { params: { path: { workspace, launch: id } }, signal })), {
@@ -255,7 +257,7 @@ function Progress({ id, account, onAgain }: { id: string; account: AdAccount; on
           <p class="actions">
             {launch.state === "committed" && <button type="button" class="button primary" onClick={() => void activate()}>Start it now</button>}
             {launch.campaign_id && launch.state === "committed" && <a class="button" href={inWorkspace(`${account.id}/campaigns/${launch.campaign_id}`)}>Open the campaign</a>}
-            {launch.state === "rolled_back" && <button type="button" class="button" onClick={onAgain}>Change the document</button>}
+            {launch.state === "rolled_back" && onAgain && <button type="button" class="button" onClick={onAgain}>Change the document</button>}
           </p>
         </section>
       )}
