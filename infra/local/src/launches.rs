@@ -81,13 +81,15 @@ pub(crate) async fn launch(args: Launch) -> anyhow::Result<ExitCode> {
         None => only_account(&api).await?,
     };
     let folder = args.file.parent().unwrap_or(Path::new(""));
+    let mut query = "";
     if args.dry_run {
-        stand_in(folder, &mut document)?;
+        // Meta does not know a file that was not uploaded.
+        let has_files = stand_in(folder, &mut document)?;
+        query = if has_files { "?dry_run=true&ask_meta=false" } else { "?dry_run=true" };
     } else {
         upload_named(&api, &account, folder, &mut document).await?;
     }
     let key = args.key.unwrap_or_else(|| hex::encode(&Sha256::digest(&text)[..16]));
-    let query = if args.dry_run { "?dry_run=true" } else { "" };
     let path = format!("ad-accounts/{account}/campaigns{query}");
     let (status, answer) =
         api.send(Method::POST, &path, Some(&document), &[("idempotency-key", key.as_str())]).await?;

@@ -89,16 +89,19 @@ async fn upload_shown(api: &ApiClient, account: &str, path: &Path) -> anyhow::Re
     uploaded
 }
 
-/// Checks the files that a launch document names, and puts an id in their place that stands for theirs.
-pub(crate) fn stand_in(folder: &Path, document: &mut Value) -> anyhow::Result<()> {
-    for (place, path) in files_of(folder, document) {
+/// Checks the files that a launch document names, and puts an id in their place that stands for theirs. Returns whether
+/// there are any.
+pub(crate) fn stand_in(folder: &Path, document: &mut Value) -> anyhow::Result<bool> {
+    let files = files_of(folder, document);
+    let has_files = !files.is_empty();
+    for (place, path) in files {
         open(&path).with_context(|| shown(&place))?;
         say(&format!("{} would be uploaded; 0 stands for its id", path.display()));
         if let Some(value) = document.pointer_mut(&place) {
             *value = "0".into();
         }
     }
-    Ok(())
+    Ok(has_files)
 }
 
 /// Uploads the files that a launch document names in place of images and videos, and puts their ids there. Their paths are

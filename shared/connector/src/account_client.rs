@@ -1,7 +1,6 @@
 //! An opened ad account: one set of verbs for every platform.
 
 use bytes::Bytes;
-use domain::Error;
 use domain::activity::Activity;
 use domain::dataset::Dataset;
 use domain::date::DateRange;
@@ -15,6 +14,7 @@ use domain::platform::PlatformData;
 use domain::results::CustomConversion;
 use domain::tenant::Tenant;
 use domain::totals::AccountDay;
+use domain::{Error, FieldError};
 use jiff::Timestamp;
 use store::Table;
 use store::account::AdAccount;
@@ -333,6 +333,13 @@ impl AccountClient {
     pub async fn find_marked(&self, launch: &Launch, level: Level) -> Result<Vec<EntityId>, Error> {
         match &self.platform {
             PlatformClient::Meta(meta) => meta.find_marked(launch, level).await,
+        }
+    }
+
+    /// Returns what the platform's data says against a launch document: too small budgets, and media that it lacks.
+    pub async fn preflight(&self, launch: &Launch) -> Result<Vec<FieldError>, Error> {
+        match &self.platform {
+            PlatformClient::Meta(meta) => meta.preflight(launch, self.account.currency).await,
         }
     }
 

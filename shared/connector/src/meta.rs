@@ -5,7 +5,6 @@ mod quota;
 
 use std::sync::Arc;
 
-use domain::Error;
 use domain::activity::Activity;
 use domain::dataset::Dataset;
 use domain::date::DateRange;
@@ -14,9 +13,11 @@ use domain::gap::Gap;
 use domain::id::{AdAccountId, EntityId};
 use domain::launch::{Created, Launch, Step};
 use domain::metrics::{InsightsRow, PeriodReach};
+use domain::money::Currency;
 use domain::results::CustomConversion;
 use domain::tenant::Tenant;
 use domain::totals::AccountDay;
+use domain::{Error, FieldError};
 use graph_api::entities::GraphEntity;
 use graph_api::insights::InsightsReader;
 use graph_api::launch::{LaunchPlan, LaunchSpec, error_hint};
@@ -350,6 +351,15 @@ impl MetaClient {
         let spec: LaunchSpec = launch.document.read()?;
         let response = self.caller.validate_step(launch, &spec, step).await;
         self.check_step(response, &spec, step).await
+    }
+
+    pub(crate) async fn preflight(
+        &self,
+        launch: &Launch,
+        currency: Currency,
+    ) -> Result<Vec<FieldError>, Error> {
+        let spec: LaunchSpec = launch.document.read()?;
+        self.check_response(self.caller.preflight(&self.account, &spec, currency).await).await
     }
 
     async fn check_step<T>(

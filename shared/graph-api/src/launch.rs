@@ -11,6 +11,7 @@ mod error_hint;
 mod findings;
 mod form;
 mod goal;
+mod preflight;
 mod spec;
 
 use std::borrow::Cow;

@@ -80,12 +80,19 @@ impl ManageCampaign {
     ) -> Result<DryRun, Error> {
         if ask_meta && errors.is_empty() {
             let client = self.connector.open(workspace, &launch.ad_account, Purpose::Action).await?;
-            let validated = client.validate(launch, Step::Campaign).await;
-            match client.close(validated).await {
-                Ok(()) => {}
-                Err(Error::RejectedByPlatform(why)) => errors.push(FieldError::new("campaign", why)),
-                Err(error) => return Err(error),
-            }
+            let asked = async {
+                errors.extend(client.preflight(launch).await?);
+                if !errors.is_empty() {
+                    return Ok(());
+                }
+                match client.validate(launch, Step::Campaign).await {
+                    Err(Error::RejectedByPlatform(why)) => errors.push(FieldError::new("campaign", why)),
+                    validated => validated?,
+                }
+                Ok(())
+            };
+            let asked = asked.await;
+            client.close(asked).await?;
         }
         let request = |step: Step| {
             let request = step_request(launch, spec, step);

@@ -138,6 +138,11 @@ impl Status {
     }
 }
 
+impl Video {
+    /// The fields that are read of a video.
+    pub(crate) const FIELDS: &str = FIELDS;
+}
+
 impl UserClient {
     /// Reads the current state of a video.
     pub async fn video(&self, id: &VideoId) -> Result<Video, GraphError> {

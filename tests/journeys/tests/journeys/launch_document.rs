@@ -1,7 +1,7 @@
 //! Launch documents of several ad sets and ads, dry runs, and what is sent for them.
 
 use graph_api::id::{ImageHash, VideoId};
-use graph_sim::{Fault, FaultKind, LOGIN_USER_ID};
+use graph_sim::{ErrorResponse, Fault, FaultKind, LOGIN_USER_ID};
 use http::Method;
 use jiff::SignedDuration;
 use journeys::{Response, Scenario};
@@ -272,7 +272,7 @@ async fn a_dry_run_says_what_is_wrong_and_what_would_be_sent_and_creates_nothing
     let calls = sim.calls();
     let checked = dry_run(&scenario, &path, &document).await;
     assert_eq!((&checked["launchable"], &checked["findings"]), (&json!(true), &json!([])), "{checked}");
-    assert_eq!(sim.calls(), calls + 1, "Meta validated the campaign");
+    assert_eq!(sim.calls(), calls + 2, "Meta said its least budget and validated the campaign");
     let requests = checked["requests"].as_array().unwrap();
     let steps: Vec<_> = requests.iter().map(|request| &request["step"]).collect();
     assert_eq!(steps, ["campaign", "ad_sets[0]", "ad_sets[0].ads[0]"]);
@@ -301,7 +301,63 @@ async fn a_dry_run_says_what_is_wrong_and_what_would_be_sent_and_creates_nothing
     let checked = dry_run(&scenario, &path, &small).await;
     assert_eq!(
         (&checked["launchable"], &checked["findings"][0]["field"]),
-        (&json!(false), &json!("campaign"))
+        (&json!(false), &json!("daily_budget.amount"))
     );
+    sim.fail_next(Fault {
+        method: Some("POST".to_owned()),
+        path_contains: "/campaigns".to_owned(),
+        times: 1,
+        skip: 0,
+        kind: FaultKind::ErrorResponse(ErrorResponse::new(100, None)),
+    });
+    let refused = dry_run(&scenario, &path, &document).await;
+    assert_eq!(refused["findings"][0]["field"], "campaign");
+    scenario.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_dry_run_finds_what_the_library_lacks_and_budgets_that_meta_does_not_take() {
+    let scenario = Scenario::smallest().await.unwrap();
+    let (image, video) = media(&scenario).await;
+    let page = scenario.sim().unwrap().account().page_id;
+    let document = |budget: i64, image: &str, video: &str| {
+        let link = json!({"page": page, "link": "https://example.com", "message": "One"});
+        let cards = json!([{"image": image, "headline": "A"}, {"video": video, "headline": "B"}]);
+        let with = |name: &str, value: Value| {
+            let mut link = link.clone();
+            link[name] = value;
+            json!({"creative": {"link": link}})
+        };
+        json!({
+            "name": "Autumn", "objective": "OUTCOME_TRAFFIC", "daily_budget": {"amount": budget, "currency": "SGD"},
+            "ad_set": {"countries": ["SG"], "ads": [with("video", json!(video)), with("cards", cards)]},
+        })
+    };
+    let path = format!("ad-accounts/{}/campaigns?dry_run=true", scenario.account().unwrap());
+    let found = dry_run(&scenario, &path, &document(1, "abc", "42")).await;
+    let findings: Vec<_> = found["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| (one["field"].as_str().unwrap(), one["message"].as_str().unwrap()))
+        .collect();
+    let least = scenario.sim().unwrap().requests().iter().any(|call| call.edge == "minimum_budgets");
+    assert!(
+        least
+            && findings[0].0 == "daily_budget.amount"
+            && findings[0].1.contains("or more: Meta's least of a day in SGD"),
+        "{found}"
+    );
+    let no_video = "is no video of this ad account; upload it first";
+    assert_eq!(
+        findings[1..],
+        [
+            ("ad_set.ads[1].creative.link.cards[0].image", "is no image of this ad account; upload it first"),
+            ("ad_set.ads[0].creative.link.video", no_video),
+            ("ad_set.ads[1].creative.link.cards[1].video", no_video),
+        ]
+    );
+    let right = dry_run(&scenario, &path, &document(5_000, image.as_str(), video.as_str())).await;
+    assert_eq!((&right["launchable"], &right["findings"]), (&json!(true), &json!([])));
     scenario.finish().await.unwrap();
 }
