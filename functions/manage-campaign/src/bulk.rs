@@ -1,6 +1,6 @@
 //! Bulk changes: one request for up to 500 campaigns, ad sets and ads, with a preview, a result for each, and an undo.
 //!
-//! What is changed is what the preview showed: an object that somebody has changed since is left alone. Objects are
+//! What is changed is what the request found: an object that somebody has changed since is left alone. Objects are
 //! changed in the background, some at a time. They are marked as sent before the call to the platform, and read after it;
 //! a worker that dies in between leaves some whose outcome the next one reads. An undo is a bulk change itself.
 
@@ -10,12 +10,12 @@ mod view;
 
 use std::collections::BTreeMap;
 
-use domain::Error;
 use domain::bulk::{BulkChange, BulkObject, BulkState};
 use domain::entity::Level;
 use domain::id::{AdAccountId, BulkChangeId, EntityId};
 use domain::job::Job;
 use domain::tenant::Tenant;
+use domain::{Error, FieldError};
 use http::header::{HeaderValue, LOCATION};
 use http::{HeaderMap, Method, StatusCode};
 use jiff::SignedDuration;
@@ -24,14 +24,15 @@ use runtime::endpoint::{self, Endpoint};
 use runtime::operation::Header;
 use runtime::page::{Cursor, Limit, encode_cursor};
 use runtime::random;
-use runtime::request::{AdAccountPath, Json, RequestContext};
+use runtime::request::{AdAccountPath, Json, RequestContext, idempotency_key};
 use runtime::response::List;
 use runtime::session::{Role, Session};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use store::StoreError;
 use store::account::AdAccount;
-use store::bulk::StoredBulkChange;
+use store::bulk::{BulkCause, StoredBulkChange};
 use store::entity::StoredEntity;
 
 use self::document::BulkDocument;
@@ -50,6 +51,8 @@ pub(crate) struct BulkQuery {
     /// Whether to show what would change, and to change nothing.
     #[serde(default)]
     dry_run: bool,
+    /// The `preview` of a dry run: the request is refused when it would do anything else by now.
+    preview: Option<String>,
 }
 
 /// Which bulk changes.
@@ -82,8 +85,11 @@ pub(crate) fn create_bulk_change() -> Endpoint<ManageCampaign> {
             "It goes on after the response: `GET bulk-changes/{bulk_change}` says what became of each object. What somebody changes \
              meanwhile is left alone. With `dry_run` nothing is changed: the response has the values before and after.",
         )
-        .fails_with(Error::Conflict, "The ad account is imported.")
-        .responds(StatusCode::ACCEPTED, "The bulk change.", ManageCampaign::create_bulk_change)
+        .requires_idempotency_key("Chosen by the client, one per bulk change. A repeated request with the same key changes once.")
+        .handles_own_idempotency()
+        .fails_with(Error::Conflict, "The ad account is imported, or would be changed otherwise than in the preview.")
+        .fails_with(Error::KeyReused, "The key was used with another body.")
+        .responds(StatusCode::ACCEPTED, "The bulk change, without its objects.", ManageCampaign::create_bulk_change)
         .or_responds::<BulkPreview>(StatusCode::OK, "application/json", "What would change.")
         .with_header(
             Header::required("Location", "URL of the bulk change.").with_format("uri-reference"),
@@ -114,7 +120,7 @@ pub(crate) fn undo_bulk_change() -> Endpoint<ManageCampaign> {
             "A bulk change that gives every object its values of before, unless somebody has changed them since. Twice is once.",
         )
         .fails_with(Error::Conflict, "It is not done yet, or has changed nothing.")
-        .responds(StatusCode::ACCEPTED, "The bulk change that undoes it.", ManageCampaign::undo_bulk_change)
+        .responds(StatusCode::ACCEPTED, "The bulk change that undoes it, without its objects.", ManageCampaign::undo_bulk_change)
 }
 
 impl ManageCampaign {
@@ -122,23 +128,56 @@ impl ManageCampaign {
         self,
         context: RequestContext<Session, AdAccountPath, BulkQuery, Json<BulkDocument>>,
     ) -> Result<BulkResponse, Error> {
-        let RequestContext { caller: session, path: AdAccountPath { ad_account }, query, body, .. } = context;
+        let RequestContext { caller: session, path: AdAccountPath { ad_account }, query, body, request } =
+            context;
         let Json(document) = body;
-        let workspace = &session.workspace;
-        let account = self.connector.table.require_account(workspace, &ad_account).await?;
+        let (table, workspace) = (&self.connector.table, &session.workspace);
+        let key = idempotency_key(&request)?.ok_or_else(|| {
+            let message = "send this header, with 1 to 255 visible ASCII characters of your own per bulk change: a repeated request with the same text changes once";
+            FieldError::new("Idempotency-Key", message)
+        })?;
+        let account = table.require_account(workspace, &ad_account).await?;
         account.require_connection()?;
-        let objects = self.objects_of(workspace, &account, &document).await?;
-        if query.dry_run {
-            return Ok(BulkResponse::Preview(Json(BulkPreview::new(objects, account.currency))));
-        }
-        let bulk = self.begin_bulk_change(&session, &ad_account, objects, None).await?;
-        let bulk = bulk.ok_or_else(|| Error::Internal("a new bulk change is there already".to_owned()))?;
+        let key_hash = hex::encode(Sha256::digest(key));
+        let request_hash = hex::encode(Sha256::digest(request.body()));
+        let began = match query.dry_run {
+            true => None,
+            false => table.bulk_change_of_key(workspace, &ad_account, &key_hash).await?,
+        };
+        let bulk = match began {
+            Some((began, hash)) if hash == request_hash => began,
+            Some(_) => {
+                let why =
+                    "this Idempotency-Key was used with another body; take a new key for a new bulk change";
+                return Err(Error::KeyReused(why.to_owned()));
+            }
+            None => {
+                let objects = self.objects_of(workspace, &account, &document).await?;
+                let digest = digest_of(&objects)?;
+                if query.dry_run {
+                    return Ok(BulkResponse::Preview(Json(BulkPreview::new(
+                        objects,
+                        digest,
+                        account.currency,
+                    ))));
+                }
+                if query.preview.is_some_and(|preview| preview != digest) {
+                    let why = "an object has been changed since the preview; look at a new one";
+                    return Err(Error::Conflict(why.to_owned()));
+                }
+                let cause = BulkCause::Request { key_hash: &key_hash, request_hash: &request_hash };
+                let begun = self.begin_bulk_change(&session, &ad_account, objects, cause).await?;
+                begun.ok_or_else(|| {
+                    Error::InProgress("this bulk change begins at this moment; ask again".to_owned())
+                })?
+            }
+        };
         let location =
             format!("/v1/workspaces/{workspace}/ad-accounts/{ad_account}/bulk-changes/{}", bulk.change.id);
         let location =
             HeaderValue::from_str(&location).map_err(|error| Error::Internal(error.to_string()))?;
         let headers = HeaderMap::from_iter([(LOCATION, location)]);
-        Ok(BulkResponse::Begun(headers, Json(Box::new(BulkView::new(bulk, account.currency)))))
+        Ok(BulkResponse::Begun(headers, Json(Box::new(BulkView::listed(bulk, account.currency)))))
     }
 
     /// Returns the objects of a document with their values before and after, or every mistake.
@@ -160,13 +199,13 @@ impl ManageCampaign {
         if mistakes.is_empty() { Ok(objects) } else { Err(Error::Invalid(mistakes)) }
     }
 
-    /// Stores a bulk change and has it begun. `None` when another request undoes the same one.
+    /// Stores a bulk change and has it begun. `None` when another request has done so.
     async fn begin_bulk_change(
         &self,
         session: &Session,
         ad_account: &AdAccountId,
         objects: Vec<BulkObject>,
-        undone: Option<&StoredBulkChange>,
+        cause: BulkCause<'_>,
     ) -> Result<Option<StoredBulkChange>, Error> {
         let (workspace, now) = (&session.workspace, self.host.clock.now());
         let random = random::id()?;
@@ -182,7 +221,10 @@ impl ManageCampaign {
             },
             requested_by: session.subject.clone(),
             requested_at: now,
-            undo_of: undone.map(|undone| undone.change.id.clone()),
+            undo_of: match cause {
+                BulkCause::Undo(undone) => Some(undone.change.id.clone()),
+                BulkCause::Request { .. } => None,
+            },
             undone_by: None,
             version: 0,
             // Free: the job takes it.
@@ -198,7 +240,7 @@ impl ManageCampaign {
         let event = user_event(session, "bulk_change.requested", format!("bulk_change/{id}"))?;
         let after = json!({"objects": count, "undo_of": bulk.undo_of});
         let event = event.in_account(ad_account).with_change(Value::Null, after).done_at(now);
-        match self.connector.table.create_bulk_change(workspace, &bulk, undone, &event).await {
+        match self.connector.table.create_bulk_change(workspace, &bulk, cause, &event).await {
             Err(StoreError::Conflict) => return Ok(None),
             created => created?,
         }
@@ -254,28 +296,40 @@ impl ManageCampaign {
         account.require_connection()?;
         loop {
             let bulk = self.bulk_change(workspace, &ad_account, &bulk_change).await?;
-            let undo = match &bulk.undone_by {
-                Some(undo) => self.bulk_change(workspace, &ad_account, undo).await?,
-                None if bulk.change.state == BulkState::Running => {
-                    return Err(Error::Conflict(
-                        "it is not done yet; undo it when its state is done".to_owned(),
-                    ));
-                }
-                None => {
-                    let objects: Vec<_> =
-                        bulk.change.objects.iter().rev().filter_map(BulkObject::undone).collect();
-                    if objects.is_empty() {
-                        return Err(Error::Conflict(
-                            "it has changed nothing that could be undone".to_owned(),
-                        ));
-                    }
-                    let undo = self.begin_bulk_change(&session, &ad_account, objects, Some(&bulk)).await?;
-                    // What another request has begun is answered.
-                    let Some(undo) = undo else { continue };
-                    undo
-                }
+            if bulk.change.state == BulkState::Running {
+                return Err(Error::Conflict("it is not done yet; undo it when its state is done".to_owned()));
+            }
+            let earlier = match &bulk.undone_by {
+                Some(undo) => Some(self.bulk_change(workspace, &ad_account, undo).await?),
+                None => None,
             };
-            return Ok(Json(BulkView::new(undo, account.currency)));
+            let mut objects: Vec<_> =
+                bulk.change.objects.iter().rev().filter_map(BulkObject::undone).collect();
+            if let Some(earlier) = earlier {
+                // What an undo could not do, another one may.
+                let failed: Vec<_> =
+                    earlier.change.objects.iter().filter(|object| object.has_failed()).collect();
+                if earlier.change.state == BulkState::Running || failed.is_empty() {
+                    return Ok(Json(BulkView::listed(earlier, account.currency)));
+                }
+                objects.retain(|object| {
+                    failed.iter().any(|failed| (failed.level, &failed.id) == (object.level, &object.id))
+                });
+            }
+            if objects.is_empty() {
+                return Err(Error::Conflict("it has changed nothing that could be undone".to_owned()));
+            }
+            let cause = BulkCause::Undo(&bulk);
+            // What another request has begun meanwhile is answered.
+            if let Some(undo) = self.begin_bulk_change(&session, &ad_account, objects, cause).await? {
+                return Ok(Json(BulkView::listed(undo, account.currency)));
+            }
         }
     }
+}
+
+/// Returns what tells a preview from any other.
+fn digest_of(objects: &[BulkObject]) -> Result<String, Error> {
+    let objects = serde_json::to_vec(objects).map_err(|error| Error::Internal(error.to_string()))?;
+    Ok(hex::encode(&Sha256::digest(objects)[..16]))
 }

@@ -32,6 +32,9 @@ pub(crate) struct Bulk {
     /// Show what would change, and change nothing.
     #[arg(long, conflicts_with = "undo")]
     dry_run: bool,
+    /// The idempotency key; by default a new one, so that the same file changes again.
+    #[arg(long, value_name = "TEXT", conflicts_with = "undo")]
+    key: Option<String>,
     /// Give the objects of a bulk change their values of before.
     #[arg(long, value_name = "ID", conflicts_with = "file")]
     undo: Option<String>,
@@ -58,7 +61,9 @@ pub(crate) async fn bulk(args: Bulk) -> anyhow::Result<ExitCode> {
         (None, Some(id)) => (format!("{changes}/{id}/undo"), None),
         _ => bail!("name a document, or a bulk change with --undo"),
     };
-    let (status, text) = api.send(Method::POST, &path, document.as_ref(), &[]).await?;
+    let key = args.key.map_or_else(runtime::random::id, Ok)?;
+    let headers = [("idempotency-key", key.as_str())];
+    let (status, text) = api.send(Method::POST, &path, document.as_ref(), &headers).await?;
     let answer: Value = serde_json::from_str(&text).with_context(|| format!("{path} answered {status}"))?;
     match status {
         StatusCode::OK => {

@@ -89,7 +89,9 @@ pub(crate) async fn launch(args: Launch) -> anyhow::Result<ExitCode> {
     } else {
         upload_named(&api, &account, folder, &mut document).await?;
     }
-    let key = args.key.unwrap_or_else(|| hex::encode(&Sha256::digest(&text)[..16]));
+    // With the ids of its files: another film is another launch.
+    let resolved = document.to_string();
+    let key = args.key.unwrap_or_else(|| hex::encode(&Sha256::digest(&resolved)[..16]));
     let path = format!("ad-accounts/{account}/campaigns{query}");
     let (status, answer) =
         api.send(Method::POST, &path, Some(&document), &[("idempotency-key", key.as_str())]).await?;

@@ -308,10 +308,10 @@ impl MetaClient {
         let is_counted = |change: &Changes| {
             level == Level::AdSet && (change.daily_budget.is_some() || change.lifetime_budget.is_some())
         };
-        let (mut results, mut admitted) = (Vec::new(), Vec::new());
+        let (mut results, mut admitted, now) = (Vec::new(), Vec::new(), self.now());
         for (id, change) in changes {
             let admits = match is_counted(change) {
-                true => self.quotas.admit_budget_change(id, self.now()).await,
+                true => self.quotas.admit_budget_change(id, now).await,
                 false => Ok(()),
             };
             if admits.is_ok() {
@@ -322,11 +322,13 @@ impl MetaClient {
         let answers = self.caller.change_all(&admitted).await;
         let open = results.iter_mut().filter(|result| result.is_ok());
         for ((result, answer), (id, change)) in open.zip(answers).zip(&admitted) {
-            let was_not_sent = matches!(answer, Err(GraphError::RateLimited { .. }));
+            // Meta's own refusals have a code.
+            let was_not_sent =
+                matches!(&answer, Err(GraphError::RateLimited { details, .. }) if details.code == 0);
             *result = self.check_response(answer).await;
             if was_not_sent
                 && is_counted(change)
-                && let Err(error) = self.quotas.take_back_budget_change(id, self.now()).await
+                && let Err(error) = self.quotas.take_back_budget_change(id, now).await
             {
                 tracing::warn!(ad_account = %self.account, %error, "A budget change stays counted.");
             }

@@ -78,6 +78,11 @@ impl BulkObject {
         !matches!(self.state, BulkObjectState::Pending | BulkObjectState::Sent)
     }
 
+    /// Returns whether another try may do what this one could not.
+    pub fn has_failed(&self) -> bool {
+        matches!(self.state, BulkObjectState::Rejected | BulkObjectState::Unknown)
+    }
+
     /// Decides by what the platform shows now: returns whether the change is to be sent. What it has had in between is
     /// not overwritten.
     pub fn decide(&mut self, shown: &Entity) -> bool {
@@ -96,15 +101,17 @@ impl BulkObject {
         !self.is_settled()
     }
 
-    /// Holds what the platform shows after it has confirmed the change against what was asked for.
-    pub fn confirm(&mut self, shown: &Entity) {
+    /// Holds what the platform shows after it has confirmed the change against what was asked for. Returns whether that
+    /// settles it: it may still show what was there before.
+    pub fn confirm(&mut self, shown: &Entity) -> bool {
         let now = self.after.values_of(shown);
         if now == self.after {
             self.state = BulkObjectState::Done;
-        } else {
+        } else if now != self.before {
             let why = format!("the platform confirmed the change, and shows {now}");
             self.settle(BulkObjectState::Rejected, why);
         }
+        self.is_settled()
     }
 
     /// Ends it with a reason.

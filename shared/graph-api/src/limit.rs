@@ -240,9 +240,11 @@ impl BudgetChanges {
         }
     }
 
-    /// Takes back the last change that was recorded: it was not sent.
-    pub fn take_back(&mut self) {
-        self.0.pop();
+    /// Takes back a change that was recorded at this time and not sent.
+    pub fn take_back(&mut self, at: Timestamp) {
+        if let Some(place) = self.0.iter().rposition(|recorded| *recorded == at) {
+            self.0.remove(place);
+        }
     }
 }
 

@@ -54,6 +54,28 @@ struct BulkItem {
     expires: i64,
 }
 
+/// Why a bulk change begins.
+#[derive(Debug, Clone, Copy)]
+pub enum BulkCause<'a> {
+    /// A person's request, under a key of theirs.
+    Request {
+        /// Hash of the key.
+        key_hash: &'a str,
+        /// Hash of the request.
+        request_hash: &'a str,
+    },
+    /// It undoes this one.
+    Undo(&'a StoredBulkChange),
+}
+
+/// The bulk change that a key has begun.
+#[derive(Serialize, Deserialize)]
+struct UsedKey {
+    bulk_change: BulkChangeId,
+    request_hash: String,
+    expires: i64,
+}
+
 impl StoredBulkChange {
     fn item(&self) -> Result<BulkItem, StoreError> {
         let unwritable = |error: serde_json::Error| StoreError::Internal(error.to_string());
@@ -100,27 +122,51 @@ impl StoredBulkChange {
 }
 
 impl Table {
-    /// Stores a new bulk change and records its event. One that undoes another is named there in the same transaction:
-    /// [`StoreError::Conflict`] when that is being undone already, or has changed.
+    /// Stores a new bulk change and records its event, under the key of its request or as the undo of another one, in
+    /// which it is named: [`StoreError::Conflict`] when the key was used or the other one has changed.
     pub async fn create_bulk_change(
         &self,
         ws: &Tenant,
         bulk: &StoredBulkChange,
-        undone: Option<&StoredBulkChange>,
+        cause: BulkCause<'_>,
         event: &EventRecord,
     ) -> Result<(), StoreError> {
         let key = |id| key::bulk_change(ws, &bulk.change.ad_account, id);
         let mut actions = vec![self.put_action_if(&key(&bulk.change.id), &bulk.item()?, ITEM_NOT_EXISTS)?];
-        if let Some(undone) = undone {
-            let named = StoredBulkChange {
-                undone_by: Some(bulk.change.id.clone()),
-                version: undone.version + 1,
-                ..undone.clone()
-            };
-            let put = self.put_action_if(&key(&undone.change.id), &named.item()?, unchanged(undone))?;
-            actions.push(put);
+        match cause {
+            BulkCause::Request { key_hash, request_hash } => {
+                let used = UsedKey {
+                    bulk_change: bulk.change.id.clone(),
+                    request_hash: request_hash.to_owned(),
+                    expires: (bulk.requested_at + KEPT).as_second(),
+                };
+                let place = key::bulk_change_key(ws, &bulk.change.ad_account, key_hash);
+                actions.push(self.put_action_if(&place, &used, ITEM_NOT_EXISTS)?);
+            }
+            BulkCause::Undo(undone) => {
+                let named = StoredBulkChange {
+                    undone_by: Some(bulk.change.id.clone()),
+                    version: undone.version + 1,
+                    ..undone.clone()
+                };
+                let put = self.put_action_if(&key(&undone.change.id), &named.item()?, unchanged(undone))?;
+                actions.push(put);
+            }
         }
         self.transact_recorded(ws, actions, [event]).await
+    }
+
+    /// Returns the bulk change that a request under this key has begun, with the hash of that request.
+    pub async fn bulk_change_of_key(
+        &self,
+        ws: &Tenant,
+        account: &AdAccountId,
+        key_hash: &str,
+    ) -> Result<Option<(StoredBulkChange, String)>, StoreError> {
+        let place = key::bulk_change_key(ws, account, key_hash);
+        let Some(used) = self.consistent().get::<UsedKey>(&place).await? else { return Ok(None) };
+        let bulk = self.bulk_change(ws, account, &used.bulk_change).await?;
+        Ok(bulk.map(|bulk| (bulk, used.request_hash)))
     }
 
     /// Reads a bulk change.

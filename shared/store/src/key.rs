@@ -262,6 +262,11 @@ pub fn bulk_change(ws: &Tenant, account: &AdAccountId, id: &BulkChangeId) -> Key
     key(account_partition(ws, account), format!("{BULK_CHANGE_PREFIX}{id}"))
 }
 
+/// Builds the key of an idempotency key that has begun a bulk change.
+pub fn bulk_change_key(ws: &Tenant, account: &AdAccountId, hash: &str) -> Key {
+    key(account_partition(ws, account), format!("BULK_KEY#{hash}"))
+}
+
 /// Prefix of the sort keys of bulk changes.
 pub const BULK_CHANGE_PREFIX: &str = "BULK_CHANGE#";
 

@@ -33,6 +33,22 @@ pub struct DayEntry {
     pub(crate) parts: Vec<Part>,
 }
 
+/// A measured day in format 1, which had no digest: what is measured next is compared segment by segment.
+#[derive(Deserialize)]
+#[cfg_attr(test, derive(Serialize))]
+struct DayEntry1 {
+    measured_at: i64,
+    answers: u64,
+    rows: u64,
+    parts: Vec<Part>,
+}
+
+impl From<DayEntry1> for DayEntry {
+    fn from(DayEntry1 { measured_at, answers, rows, parts }: DayEntry1) -> Self {
+        Self { measured_at, answers, rows, digest: [0; 16], parts }
+    }
+}
+
 /// The segments of one kind, one for each shard.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Part {
@@ -135,13 +151,33 @@ impl TryFrom<ByteBuf> for Manifest {
 
     fn try_from(bytes: ByteBuf) -> Result<Self, Self::Error> {
         match bytes.split_first() {
-            // Format 1 had no digests: its days are measured again.
-            None | Some((&1, _)) => Ok(Self::default()),
+            None => Ok(Self::default()),
+            Some((&1, days)) => {
+                let days: BTreeMap<i8, DayEntry1> =
+                    postcard::from_bytes(days).map_err(|_| "a manifest is malformed")?;
+                Ok(Self { days: days.into_iter().map(|(day, entry)| (day, entry.into())).collect() })
+            }
             Some((&FORMAT, days)) => {
                 let days = postcard::from_bytes(days).map_err(|_| "a manifest is malformed")?;
                 Ok(Self { days })
             }
             Some(_) => Err("a newer version wrote this manifest"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manifest_of_format_1_keeps_its_days() {
+        let entry = SegmentEntry { slot: 1, fence: 7, digest: [3; 16], bytes: 9 };
+        let part = || Part { level: 0, segment: 1, bits: 0, shards: vec![None, Some(entry)] };
+        let old = DayEntry1 { measured_at: 5, answers: 6, rows: 2, parts: vec![part()] };
+        let bytes = postcard::to_extend(&BTreeMap::from([(3_i8, old)]), vec![1]).unwrap();
+        let read = Manifest::try_from(ByteBuf::from(bytes)).unwrap();
+        assert_eq!((read.rows(), &read.days[&3].parts), (2, &vec![part()]));
+        assert_eq!(Manifest::try_from(Into::<ByteBuf>::into(read.clone())).unwrap(), read);
     }
 }

@@ -94,7 +94,8 @@ async fn main() -> anyhow::Result<()> {
 
     let mut bulk = Value::Null;
     let of_bulk = measured(&scenario, async {
-        let begun = api.call(Method::POST, &path, Some(&document)).await?;
+        let key = [("idempotency-key", "bench")];
+        let begun = api.call_with(Method::POST, &path, Some(&document), &key).await?;
         bulk = finished(&scenario, &api, &account, &begun).await?;
         let odd = bulk["objects"]
             .as_array()

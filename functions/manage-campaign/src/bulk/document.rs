@@ -90,9 +90,9 @@ enum NewName {
     /// Its own, with one text replaced by another wherever it is.
     Replace(Replacement),
     /// Its own, with a text before it.
-    Prefix(String),
+    Prefix(#[cfg_attr(feature = "describe", schemars(length(min = 1, max = MAX_NAME_CHARS)))] String),
     /// Its own, with a text after it.
-    Suffix(String),
+    Suffix(#[cfg_attr(feature = "describe", schemars(length(min = 1, max = MAX_NAME_CHARS)))] String),
 }
 
 /// One text for another.
@@ -101,9 +101,10 @@ enum NewName {
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 struct Replacement {
     /// The text to look for.
-    #[cfg_attr(feature = "describe", schemars(length(min = 1)))]
+    #[cfg_attr(feature = "describe", schemars(length(min = 1, max = MAX_NAME_CHARS)))]
     find: String,
     /// What to put in its place.
+    #[cfg_attr(feature = "describe", schemars(length(max = MAX_NAME_CHARS)))]
     with: String,
 }
 
@@ -146,6 +147,18 @@ impl NewBudget {
 }
 
 impl NewName {
+    /// The texts of it, each with its field and whether it may be empty.
+    fn texts(&self) -> Vec<(&'static str, &str, bool)> {
+        match self {
+            Self::To(name) => vec![("to", name, false)],
+            Self::Replace(Replacement { find, with }) => {
+                vec![("replace.find", find, false), ("replace.with", with, true)]
+            }
+            Self::Prefix(text) => vec![("prefix", text, false)],
+            Self::Suffix(text) => vec![("suffix", text, false)],
+        }
+    }
+
     fn of(&self, before: &str) -> String {
         match self {
             Self::To(name) => name.clone(),
@@ -180,11 +193,13 @@ impl BulkDocument {
                 let message = "must set status, name, daily_budget or lifetime_budget";
                 mistakes.push(FieldError::new(format!("changes[{number}].set"), message));
             }
-            if let Some(NewName::Replace(Replacement { find, .. })) = name
-                && find.is_empty()
-            {
-                let field = format!("changes[{number}].set.name.replace.find");
-                mistakes.push(FieldError::new(field, "must not be empty"));
+            for (part, text, may_be_empty) in name.iter().flat_map(NewName::texts) {
+                let length = text.chars().count();
+                if length > MAX_NAME_CHARS || (length == 0 && !may_be_empty) {
+                    let field = format!("changes[{number}].set.name.{part}");
+                    mistakes
+                        .push(FieldError::new(field, format!("must have 1 to {MAX_NAME_CHARS} characters")));
+                }
             }
             for (field, budget) in [("daily_budget", daily_budget), ("lifetime_budget", lifetime_budget)] {
                 let found = budget.as_ref().and_then(|budget| budget.check(currency));
@@ -211,6 +226,15 @@ impl BulkDocument {
     ) -> Vec<BulkObject> {
         let mut objects = Vec::new();
         for (number, ChangeOfMany { level, ids, set }) in self.changes.iter().enumerate() {
+            // A text without measure is not put into five hundred names.
+            if set
+                .name
+                .iter()
+                .flat_map(NewName::texts)
+                .any(|(_, text, _)| text.chars().count() > MAX_NAME_CHARS)
+            {
+                continue;
+            }
             let level = Level::from(*level);
             for (place, id) in ids.iter().enumerate().take(MAX_OBJECTS) {
                 let field = || format!("changes[{number}].ids[{place}]");

@@ -1,17 +1,17 @@
 //! The worker of bulk changes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use connector::{AccountClient, EntityRead, Purpose};
 use domain::Error;
-use domain::bulk::{BulkObject, BulkObjectState, BulkState};
+use domain::bulk::{BulkChange, BulkObject, BulkObjectState, BulkState};
 use domain::entity::{Changes, Level};
 use domain::id::{AdAccountId, BulkChangeId, EntityId};
 use domain::job::Job;
 use domain::tenant::Tenant;
-use jiff::SignedDuration;
-use serde_json::json;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
 use store::StoreError;
 use store::audit::{Actor, AuditEvent, EventRecord, Phase};
 use store::bulk::StoredBulkChange;
@@ -25,6 +25,31 @@ const OBJECTS_PER_STEP: usize = 40;
 
 /// An object that is not settled after this time stays unknown.
 const MAX_AGE: SignedDuration = SignedDuration::from_hours(24);
+
+/// The pause before objects are looked at again whose change the platform confirmed and does not show yet.
+const CONFIRMATION_PAUSE: Duration = Duration::from_secs(30);
+
+/// What a run leaves for a later one.
+#[derive(Default)]
+struct Left {
+    /// Objects that this run does not touch again.
+    numbers: HashSet<usize>,
+    /// Why, and until when at least.
+    why: Option<Error>,
+}
+
+impl Left {
+    fn add(&mut self, number: usize, error: Error) {
+        self.numbers.insert(number);
+        let wait = |error: &Error| match error {
+            Error::RateLimited { retry_after, .. } => *retry_after,
+            _ => CONFIRMATION_PAUSE,
+        };
+        if self.why.as_ref().is_none_or(|known| wait(&error) < wait(known)) {
+            self.why = Some(error);
+        }
+    }
+}
 
 impl ManageCampaign {
     /// Goes on with a bulk change until it is done or the invocation ends.
@@ -73,19 +98,36 @@ impl ManageCampaign {
             self.release_bulk_change(workspace, &mut bulk).await?;
             let after = match error {
                 Error::RateLimited { retry_after, .. } => retry_after,
-                _ => Duration::from_secs(30),
+                _ => CONFIRMATION_PAUSE,
             };
             tracing::info!(%workspace, bulk_change = %id, %error, after_secs = after.as_secs(), "A bulk change waits.");
             return self.process_after(after, &job).await;
         }
-        // Nothing more can be done: what is not settled is refused, or stays unknown.
         tracing::warn!(%workspace, bulk_change = %id, %error, "A bulk change ends before all of it is done.");
-        for object in bulk.change.objects.iter_mut().filter(|object| !object.is_settled()) {
-            let was_sent = object.state == BulkObjectState::Sent;
-            let state = if was_sent { BulkObjectState::Unknown } else { BulkObjectState::Rejected };
-            object.settle(state, error.public_detail());
+        self.settle_rest(workspace, &mut bulk, &error).await
+    }
+
+    /// Settles what nothing more can be done for: it is refused, or stays unknown where it was sent.
+    async fn settle_rest(
+        &self,
+        workspace: &Tenant,
+        bulk: &mut StoredBulkChange,
+        error: &Error,
+    ) -> Result<(), Error> {
+        let open = bulk.change.objects.iter().enumerate().filter(|(_, object)| !object.is_settled());
+        let open: Vec<usize> = open.map(|(number, _)| number).collect();
+        for some in open.chunks(OBJECTS_PER_STEP) {
+            let (mut change, mut unknown) = (bulk.change.clone(), Vec::new());
+            for number in some {
+                let object = &mut change.objects[*number];
+                let was_sent = object.state == BulkObjectState::Sent;
+                let state = if was_sent { BulkObjectState::Unknown } else { BulkObjectState::Rejected };
+                object.settle(state, error.public_detail());
+                unknown.extend(was_sent.then_some(*number));
+            }
+            self.save_bulk_change(workspace, bulk, change, &unknown).await?;
         }
-        self.finish_bulk_change(workspace, &mut bulk).await
+        self.finish_bulk_change(workspace, bulk).await
     }
 
     async fn release_bulk_change(
@@ -98,11 +140,14 @@ impl ManageCampaign {
     }
 
     async fn change_objects(&self, client: &AccountClient, bulk: &mut StoredBulkChange) -> Result<(), Error> {
+        let mut left = Left::default();
         loop {
             if self.ends_soon() {
                 return Ok(());
             }
-            let is_open = |(_, object): &(usize, &BulkObject)| !object.is_settled();
+            let is_open = |(number, object): &(usize, &BulkObject)| {
+                !object.is_settled() && !left.numbers.contains(number)
+            };
             let mut open = bulk.change.objects.iter().enumerate().filter(is_open).peekable();
             let Some(level) = open.peek().map(|(_, object)| object.level) else { break };
             let step: Vec<usize> = open
@@ -110,7 +155,10 @@ impl ManageCampaign {
                 .map(|(number, _)| number)
                 .take(OBJECTS_PER_STEP)
                 .collect();
-            self.change_some(client, bulk, (level, step)).await?;
+            self.change_some(client, bulk, (level, step), &mut left).await?;
+        }
+        if let Some(error) = left.why {
+            return Err(error);
         }
         self.refresh_after(client, bulk).await?;
         self.finish_bulk_change(&client.workspace, bulk).await
@@ -122,16 +170,17 @@ impl ManageCampaign {
         client: &AccountClient,
         bulk: &mut StoredBulkChange,
         (level, numbers): (Level, Vec<usize>),
+        left: &mut Left,
     ) -> Result<(), Error> {
-        let mut places: HashMap<EntityId, usize> = HashMap::new();
-        for number in numbers {
-            places.insert(bulk.change.objects[number].id.clone(), number);
-        }
+        // What is not saved has not happened.
+        let mut change = bulk.change.clone();
+        let places: HashMap<EntityId, usize> =
+            numbers.into_iter().map(|number| (change.objects[number].id.clone(), number)).collect();
         let ids: Vec<EntityId> = places.keys().cloned().collect();
         let (mut to_send, mut events) = (Vec::new(), Vec::new());
         for (id, read) in client.refresh_entities(level, &ids).await? {
             let Some(number) = places.get(&id).copied() else { continue };
-            let object = &mut bulk.change.objects[number];
+            let object = &mut change.objects[number];
             let was_sent = object.state == BulkObjectState::Sent;
             let is_sent = match read {
                 EntityRead::Found(shown) => object.decide(&shown),
@@ -158,23 +207,24 @@ impl ManageCampaign {
                 to_send.push(number);
             }
         }
-        self.save_bulk_change(client, bulk, &events).await?;
+        self.save_bulk_change(&client.workspace, bulk, change, &events).await?;
         if to_send.is_empty() {
             return Ok(());
         }
+        let mut change = bulk.change.clone();
         let changes: Vec<(EntityId, Changes)> = to_send
             .iter()
-            .map(|number| &bulk.change.objects[*number])
+            .map(|number| &change.objects[*number])
             .map(|object| (object.id.clone(), object.after.clone()))
             .collect();
-        let (mut confirmed, mut ended, mut waits) = (Vec::new(), Vec::new(), None);
+        let (mut confirmed, mut ended) = (Vec::new(), Vec::new());
         for (number, changed) in to_send.into_iter().zip(client.apply_changes(level, &changes).await) {
-            let object = &mut bulk.change.objects[number];
+            let object = &mut change.objects[number];
             match changed {
-                Ok(()) => confirmed.push(object.id.clone()),
-                Err(error) if error.is_retryable() || matches!(error, Error::Indeterminate(_)) => {
-                    waits = Some(error)
-                }
+                Ok(()) => confirmed.push((object.id.clone(), number)),
+                Err(Error::Indeterminate(why)) => left.add(number, Error::Unavailable(why)),
+                // One that may be changed again only later does not hold up the others.
+                Err(error) if error.is_retryable() => left.add(number, error),
                 Err(error) => {
                     object.settle(BulkObjectState::Rejected, error.public_detail());
                     ended.push(number);
@@ -182,59 +232,58 @@ impl ManageCampaign {
             }
         }
         if !confirmed.is_empty() {
+            let ids: Vec<EntityId> = confirmed.iter().map(|(id, _)| id.clone()).collect();
             // What cannot be read now stays sent, and is looked at in the next step.
-            match client.refresh_entities(level, &confirmed).await {
-                Ok(read) => {
-                    for (id, read) in read {
-                        if let (Some(number), EntityRead::Found(shown)) = (places.get(&id).copied(), read) {
-                            bulk.change.objects[number].confirm(&shown);
-                            ended.push(number);
-                        }
-                    }
+            let read = client.refresh_entities(level, &ids).await.unwrap_or_default();
+            for (id, read) in read {
+                let (Some(number), EntityRead::Found(shown)) = (places.get(&id).copied(), read) else {
+                    continue;
+                };
+                match change.objects[number].confirm(&shown) {
+                    true => ended.push(number),
+                    false => left.add(number, Error::Unavailable("a change does not show yet".to_owned())),
                 }
-                Err(error) => waits = waits.or(Some(error)),
             }
         }
-        self.save_bulk_change(client, bulk, &ended).await?;
-        match waits {
-            Some(Error::Indeterminate(why)) => Err(Error::Unavailable(why)),
-            Some(error) => Err(error),
-            None => Ok(()),
-        }
+        self.save_bulk_change(&client.workspace, bulk, change, &ended).await
     }
 
-    /// Saves a bulk change with the events of these objects: that their change is sent, or how it ended.
+    /// Saves a bulk change as it has become, with the events of these objects: that their change is sent, or how it ended.
     async fn save_bulk_change(
         &self,
-        client: &AccountClient,
+        workspace: &Tenant,
         bulk: &mut StoredBulkChange,
+        change: BulkChange,
         numbers: &[usize],
     ) -> Result<(), Error> {
         let now = self.host.clock.now();
-        let events: Vec<EventRecord> =
-            numbers.iter().map(|number| event_of(bulk, &bulk.change.objects[*number]).at(now)).collect();
+        let mut next = StoredBulkChange { change, ..bulk.clone() };
+        let events = numbers.iter().map(|number| event_of(&next, &next.change.objects[*number]).at(now));
+        let events: Vec<EventRecord> = events.collect();
         let until = now + LAUNCH_LEASE_TTL;
-        Ok(self.connector.table.save_bulk_change(&client.workspace, bulk, until, &events).await?)
+        self.connector.table.save_bulk_change(workspace, &mut next, until, &events).await?;
+        *bulk = next;
+        Ok(())
     }
 
     async fn finish_bulk_change(&self, workspace: &Tenant, bulk: &mut StoredBulkChange) -> Result<(), Error> {
         let mut done = bulk.clone();
         done.change.state = BulkState::Done;
         let now = self.host.clock.now();
-        let [changed, rejected] =
-            [BulkObjectState::Done, BulkObjectState::Rejected].map(|state| done.count(state));
-        let event = AuditEvent::new(
-            format!("bulk_change/{}", done.change.id),
-            Actor::Person { subject: done.requested_by.clone() },
-            "bulk_change.ended",
-            format!("bulk_change/{}", done.change.id),
-        );
-        let after = json!({"objects": done.change.objects.len(), "changed": changed, "rejected": rejected});
-        let event = event.in_account(&done.change.ad_account).with_change(serde_json::Value::Null, after);
-        let event = event.done_at(now);
+        let event = self.ended(&done, now);
         self.connector.table.save_bulk_change(workspace, &mut done, now, &[event]).await?;
         *bulk = done;
         Ok(())
+    }
+
+    fn ended(&self, bulk: &StoredBulkChange, now: Timestamp) -> EventRecord {
+        let target = format!("bulk_change/{}", bulk.change.id);
+        let actor = Actor::Person { subject: bulk.requested_by.clone() };
+        let event = AuditEvent::new(target.clone(), actor, "bulk_change.ended", target);
+        let [changed, rejected] =
+            [BulkObjectState::Done, BulkObjectState::Rejected].map(|state| bulk.count(state));
+        let after = json!({"objects": bulk.change.objects.len(), "changed": changed, "rejected": rejected});
+        event.in_account(&bulk.change.ad_account).with_change(Value::Null, after).done_at(now)
     }
 
     /// What is below an object delivers or not with its status: the account's entities are read by a job.

@@ -96,7 +96,7 @@ pub(crate) struct BulkView {
     /// The bulk change that undoes it.
     #[serde(skip_serializing_if = "Option::is_none")]
     undone_by: Option<BulkChangeId>,
-    /// Its objects; absent in lists.
+    /// Its objects, where one bulk change is asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     objects: Vec<BulkObjectView>,
 }
@@ -138,6 +138,8 @@ impl BulkView {
 #[derive(Serialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 pub(crate) struct BulkPreview {
+    /// What the request may name as `preview`, to be refused when it would do anything else by then.
+    preview: String,
     /// Objects that would change.
     changing: usize,
     /// Objects that are so already.
@@ -147,11 +149,11 @@ pub(crate) struct BulkPreview {
 }
 
 impl BulkPreview {
-    pub(super) fn new(objects: Vec<BulkObject>, currency: Currency) -> Self {
+    pub(super) fn new(objects: Vec<BulkObject>, preview: String, currency: Currency) -> Self {
         let changing = objects.iter().filter(|object| object.before != object.after).count();
         let unchanged = objects.len() - changing;
         let objects = objects.into_iter().map(|object| BulkObjectView::new(object, currency)).collect();
-        Self { changing, unchanged, objects }
+        Self { preview, changing, unchanged, objects }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Duplicates: a campaign is copied with its ad sets and ads, object by object, as a launch: all of them, paused, or
 //! nothing.
 
+use connector::Purpose;
 use domain::entity::{EffectiveStatus, Entity, Level};
 use domain::id::EntityId;
 use domain::money::Money;
@@ -18,7 +19,10 @@ use serde_json::json;
 
 use super::dry_run::LaunchResponse;
 use crate::ManageCampaign;
-use crate::change::{EntityPath, MAX_NAME_CHARS};
+use crate::change::EntityPath;
+
+/// Maximum length of a copy's name, in characters: until it is done, the names have a mark that fits into Meta's 400.
+const MAX_CHARS: usize = 350;
 
 /// Ad sets of a copy, and ads of each, at most; and of all of them.
 const MAX_AD_SETS: usize = 50;
@@ -31,7 +35,7 @@ const MAX_ADS: usize = 200;
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 pub(crate) struct Duplicate {
     /// The name of the copy; ad sets and ads keep theirs.
-    #[cfg_attr(feature = "describe", schemars(length(max = MAX_NAME_CHARS), extend("pattern" = domain::text::SINGLE_LINE_PATTERN)))]
+    #[cfg_attr(feature = "describe", schemars(length(max = MAX_CHARS), extend("pattern" = domain::text::SINGLE_LINE_PATTERN)))]
     name: String,
     /// Another daily budget, where the campaign holds one.
     #[cfg_attr(feature = "describe", schemars(with = "Option<domain::money::Budget>"))]
@@ -81,8 +85,8 @@ impl ManageCampaign {
         account.require_connection()?;
         let campaign = self.entity(workspace, &ad_account, Level::Campaign, &id).await?;
         let mut mistakes = Vec::new();
-        if !is_single_line(&name, MAX_NAME_CHARS) {
-            let message = format!("must have 1 to {MAX_NAME_CHARS} characters, and no control characters");
+        if !is_single_line(&name, MAX_CHARS) {
+            let message = format!("must have 1 to {MAX_CHARS} characters, and no control characters");
             mistakes.push(FieldError::new("name", message));
         }
         if let Some(budget) = &daily_budget {
@@ -93,11 +97,19 @@ impl ManageCampaign {
                 mistakes.push(FieldError::new("daily_budget.amount", Money::invalid_budget_message()));
             }
         }
-        let is_below = |entity: &Entity| entity.campaign_id.as_ref() == Some(&id) && is_copied(entity);
-        let stored = table.entities(workspace, &ad_account, Level::AdSet).await?;
-        let mut ad_sets: Vec<Entity> =
-            stored.into_iter().map(|stored| stored.entity).filter(is_below).collect();
+        // As Meta has it now: the last sync of a quiet account may be hours old.
+        let client = self.connector.open(workspace, &ad_account, Purpose::Action).await?;
+        let refreshed = client.refresh_descendants(Level::Campaign, &id).await;
+        let (ads, mut ad_sets): (Vec<Entity>, Vec<Entity>) = client
+            .close(refreshed)
+            .await?
+            .into_iter()
+            .filter(is_copied)
+            .partition(|entity| entity.level == Level::Ad);
         if let Some(wanted) = &wanted {
+            if wanted.is_empty() {
+                mistakes.push(FieldError::new("ad_sets", "must name some, or be absent for all"));
+            }
             for (number, id) in wanted.iter().enumerate() {
                 if !ad_sets.iter().any(|ad_set| ad_set.id == *id) {
                     let message = "must be an ad set of the campaign that is not archived";
@@ -106,8 +118,6 @@ impl ManageCampaign {
             }
             ad_sets.retain(|ad_set| wanted.contains(&ad_set.id));
         }
-        let stored = table.entities(workspace, &ad_account, Level::Ad).await?;
-        let ads: Vec<Entity> = stored.into_iter().map(|stored| stored.entity).filter(is_below).collect();
         let ads_of = |ad_set: &Entity| {
             let of_it = ads.iter().filter(|ad| ad.adset_id.as_ref() == Some(&ad_set.id));
             of_it.map(|ad| DuplicateAd { copy_of: ad.id.clone(), name: name_of(ad) }).collect::<Vec<_>>()
@@ -128,6 +138,14 @@ impl ManageCampaign {
             let message = format!(
                 "name some of them: a copy has {MAX_AD_SETS} ad sets, {MAX_ADS_OF_AD_SET} ads in each and {MAX_ADS} ads at most"
             );
+            mistakes.push(FieldError::new("ad_sets", message));
+        }
+        let too_long = ad_sets.iter().flat_map(|ad_set| {
+            std::iter::once((&ad_set.copy_of, &ad_set.name))
+                .chain(ad_set.ads.iter().map(|ad| (&ad.copy_of, &ad.name)))
+        });
+        if let Some((id, _)) = too_long.into_iter().find(|(_, name)| name.chars().count() > MAX_CHARS) {
+            let message = format!("the name of {id} has more than {MAX_CHARS} characters: shorten it first");
             mistakes.push(FieldError::new("ad_sets", message));
         }
         if mistakes.is_empty() && daily_budget.is_some() && campaign.daily_budget.is_none() {

@@ -1,5 +1,6 @@
 //! Files of people's own disks: declared by their digest, sent part by part.
 
+use bytes::Bytes;
 use connector::{AccountClient, Purpose};
 use domain::id::AdAccountId;
 use domain::media::{FileDigest, MediaId, MediaKind, MediaState};
@@ -13,6 +14,7 @@ use runtime::request::{Binary, Json, NoQuery, RequestContext};
 use runtime::session::{Role, Session};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use store::StoreError;
 use store::upload::Upload;
 
@@ -173,12 +175,7 @@ impl ManageCampaign {
                 }
                 upload.version = stored.version;
             }
-            let event = user_event(&session, "media.added", format!("ad_account/{ad_account}"))?;
-            let after = json!({"kind": kind, "name": upload.name, "bytes": bytes, "sha256": sha256});
-            let event = event.in_account(&ad_account).with_change(Value::Null, after);
-            let event = table.record_intent(workspace, event, self.host.clock.now()).await?;
-            let begun = self.begin(&client, &mut upload).await;
-            event.complete(begun, client.request_id(), self.host.clock.now()).await?;
+            self.begin(&client, &mut upload).await?;
             Ok(FileView::new(upload, None))
         };
         let begun = begun.await;
@@ -225,11 +222,31 @@ impl ManageCampaign {
         if upload.state != MediaState::Uploading {
             return Ok(Json(FileView::new(upload, None)));
         }
+        let client = self.connector.open(workspace, &ad_account, Purpose::Action).await?;
+        let sent = self.send(&session, &client, &mut upload, (first, bytes)).await;
+        client.close(sent).await?;
+        Ok(Json(FileView::new(upload, None)))
+    }
+
+    /// Sends the next part, which must begin where the platform needs it.
+    async fn send(
+        &self,
+        session: &Session,
+        client: &AccountClient,
+        upload: &mut Upload,
+        (first, bytes): (u64, Bytes),
+    ) -> Result<(), Error> {
         if first != upload.next {
-            let why = format!(
-                "the file goes on at byte {}, not {first}; GET it, and send what is missing",
-                upload.next
-            );
+            // What a worker that died has sent is known to the platform alone.
+            self.look_at(client, upload).await?;
+            if upload.state != MediaState::Uploading {
+                return Ok(());
+            }
+        }
+        if first != upload.next {
+            let next = upload.next;
+            let why =
+                format!("the file goes on at byte {next}, not {first}; GET it, and send what is missing");
             return Err(Error::Conflict(why));
         }
         let left = upload.bytes - upload.next;
@@ -243,25 +260,46 @@ impl ManageCampaign {
                 format!("a part has 1 to {most} bytes now, and an image comes whole; {} came", bytes.len());
             return Err(Error::Conflict(why));
         }
-        let client = self.connector.open(workspace, &ad_account, Purpose::Action).await?;
-        let sent = match upload.kind {
-            MediaKind::Image => self.send_image(&client, &mut upload, bytes).await,
-            MediaKind::Video => self.send_part(&client, &mut upload, bytes).await,
-        };
-        client.close(sent).await?;
-        Ok(Json(FileView::new(upload, None)))
+        match upload.kind {
+            MediaKind::Image => self.send_image(session, client, upload, bytes).await,
+            MediaKind::Video => self.send_part(session, client, upload, bytes).await,
+        }
+    }
+
+    /// Records that a file comes into the library, and how that ended.
+    async fn add<T>(
+        &self,
+        session: &Session,
+        client: &AccountClient,
+        upload: &Upload,
+        adding: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let Upload { sha256, kind, name, bytes, .. } = upload;
+        let account = &client.account.id;
+        let event = user_event(session, "media.added", format!("ad_account/{account}"))?;
+        let after = json!({"kind": kind, "name": name, "bytes": bytes, "sha256": sha256});
+        let event = event.in_account(account).with_change(Value::Null, after);
+        let event =
+            self.connector.table.record_intent(&client.workspace, event, self.host.clock.now()).await?;
+        event.complete(adding.await, client.request_id(), self.host.clock.now()).await
     }
 
     async fn send_image(
         &self,
+        session: &Session,
         client: &AccountClient,
         upload: &mut Upload,
-        bytes: bytes::Bytes,
+        bytes: Bytes,
     ) -> Result<(), Error> {
+        if hex::encode(Sha256::digest(&bytes)) != upload.sha256.as_str() {
+            let message = "is not the file with this SHA-256: it may have been changed meanwhile";
+            return Err(FieldError::new("body", message).into());
+        }
         if let Some(problem) = ImageFile::problem(&bytes) {
             (upload.state, upload.failure) = (MediaState::Failed, Some(problem));
         } else {
-            let added = client.add_image(&upload.name, bytes).await?;
+            let adding = client.add_image(&upload.name, bytes);
+            let added = self.add(session, client, upload, adding).await?;
             (upload.media, upload.state, upload.next) = (Some(added.id), MediaState::Ready, upload.bytes);
         }
         self.save_upload(client, upload).await
@@ -270,9 +308,10 @@ impl ManageCampaign {
     /// Sends a part of a video, and ends the upload after the last.
     async fn send_part(
         &self,
+        session_of: &Session,
         client: &AccountClient,
         upload: &mut Upload,
-        bytes: bytes::Bytes,
+        bytes: Bytes,
     ) -> Result<(), Error> {
         let session =
             upload.session.clone().ok_or_else(|| Error::Internal("an upload has no session".to_owned()))?;
@@ -300,18 +339,20 @@ impl ManageCampaign {
         if upload.next < upload.bytes {
             return Ok(());
         }
-        client.finish_upload(&session, &upload.name).await?;
+        let finishing = client.finish_upload(&session, &upload.name);
+        self.add(session_of, client, upload, finishing).await?;
         upload.state = MediaState::Processing;
         self.save_upload(client, upload).await
     }
 
-    /// Asks the platform what it has of a file, and returns how much of it is prepared, in percent.
+    /// Asks the platform what it has of a file, and returns how much of it is prepared, in percent. While it is uploaded
+    /// nothing is stored: that would get in the way of who sends it.
     async fn look_at(&self, client: &AccountClient, upload: &mut Upload) -> Result<Option<u32>, Error> {
         let Some(id) = &upload.media else { return Ok(None) };
-        let before = upload.clone();
+        let before = upload.state;
         let read = client.media(upload.kind, id).await?;
         let percent = read.as_ref().and_then(|media| media.percent);
-        match (read, upload.state) {
+        match (read, before) {
             (_, MediaState::Failed) => {}
             (None, _) => {
                 let why = "the platform does not have it any more; upload it again";
@@ -321,10 +362,21 @@ impl ManageCampaign {
             (Some(media), MediaState::Uploading) if media.state == MediaState::Uploading => {
                 upload.next = media.bytes_received.unwrap_or(upload.next).min(upload.bytes);
             }
-            (Some(media), _) => (upload.state, upload.failure) = (media.state, media.failure),
+            // All of it has arrived, although the platform does not say yet that it prepares it.
+            (Some(media), _) if media.state == MediaState::Uploading => {}
+            (Some(media), _) => {
+                let failure = media.failure.filter(|failure| !failure.is_empty());
+                let failure = failure.unwrap_or_else(|| "the platform cannot use it".to_owned());
+                upload.failure = (media.state == MediaState::Failed).then_some(failure);
+                upload.state = media.state;
+            }
         }
-        if *upload != before {
-            self.save_upload(client, upload).await?;
+        if upload.state != before {
+            match self.save_upload(client, upload).await {
+                // Another request has seen it, too.
+                Err(Error::Conflict(_)) => {}
+                saved => saved?,
+            }
         }
         Ok(percent)
     }

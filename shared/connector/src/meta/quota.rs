@@ -95,13 +95,14 @@ impl Quotas {
         })
     }
 
-    /// Takes back a change of an ad set's budget that was counted and not sent.
+    /// Takes back a change of an ad set's budget that was counted at this time and not sent.
     pub(super) async fn take_back_budget_change(
         &self,
         adset: &EntityId,
         now: Timestamp,
     ) -> Result<(), Error> {
-        self.update(LimitScope::Budget(adset), now, |changes: &mut BudgetChanges| changes.take_back()).await
+        self.update(LimitScope::Budget(adset), now, |changes: &mut BudgetChanges| changes.take_back(now))
+            .await
     }
 
     /// Loads the query shape of a dataset of the account, and its pending reports.

@@ -90,7 +90,8 @@ impl UserClient {
         if !images.is_empty() {
             let hashes: Vec<ImageHash> = images.keys().copied().cloned().collect();
             let known = self.images(account, &hashes).await?;
-            let known: HashSet<&ImageHash> = known.iter().map(|image| &image.hash).collect();
+            let known = known.iter().filter(|image| image.status.as_deref() != Some("DELETED"));
+            let known: HashSet<&ImageHash> = known.map(|image| &image.hash).collect();
             for (hash, places) in images {
                 if !known.contains(hash) {
                     add(&mut found, places, "is no image of this ad account; upload it first");
@@ -108,7 +109,10 @@ impl UserClient {
                 Ok(VideoState::Failed(reasons)) => {
                     add(&mut found, places, &format!("cannot be shown: {}", reasons.join("; ")));
                 }
-                Err(GraphError::NotFound(_) | GraphError::NeedPermission(_)) => {
+                // Of a video that it does not show Meta says any of these.
+                Err(
+                    GraphError::NotFound(_) | GraphError::NeedPermission(_) | GraphError::InvalidInput(_),
+                ) => {
                     add(&mut found, places, "is no video of this ad account; upload it first");
                 }
                 Err(error) => return Err(error),

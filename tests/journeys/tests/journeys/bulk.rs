@@ -1,5 +1,6 @@
 //! Bulk changes: previewed, done object by object, undone, and never over what somebody else has changed.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -15,7 +16,7 @@ use local::demo::WORKSPACE;
 use manage_campaign::ManageCampaign;
 use serde_json::{Value, json};
 use store::audit::AuditEvent;
-use store::bulk::StoredBulkChange;
+use store::bulk::{BulkCause, StoredBulkChange};
 
 use crate::crash::{CrashInterceptor, dying_connector};
 
@@ -43,10 +44,14 @@ fn by_percent(ids: &[&str], percent: i64) -> Value {
     json!({"changes": [{"level": "campaign", "ids": ids, "set": {"daily_budget": {"by_percent": percent}}}]})
 }
 
+static KEYS: AtomicI64 = AtomicI64::new(0);
+
 async fn post(scenario: &Scenario, path: &str, body: Option<&Value>) -> Value {
     let account = scenario.account().unwrap();
     let path = format!("ad-accounts/{account}/bulk-changes{path}");
-    scenario.api().unwrap().call(Method::POST, &path, body).await.unwrap()
+    let key = format!("key-{}", KEYS.fetch_add(1, Ordering::SeqCst));
+    let key = [("idempotency-key", key.as_str())];
+    scenario.api().unwrap().call_with(Method::POST, &path, body, &key).await.unwrap()
 }
 
 /// Delivers jobs until a bulk change is done, and returns it.
@@ -143,8 +148,12 @@ async fn every_mistake_of_a_document_is_named_and_nothing_is_changed() {
     ]});
     let path = format!("ad-accounts/{account}/bulk-changes");
     let calls = scenario.sim().unwrap().calls();
-    let (status, text) =
-        scenario.api().unwrap().send(Method::POST, &path, Some(&document), &[]).await.unwrap();
+    let (status, text) = scenario
+        .api()
+        .unwrap()
+        .send(Method::POST, &path, Some(&document), &[("idempotency-key", "wrong")])
+        .await
+        .unwrap();
     let problem: Value = serde_json::from_str(&text).unwrap();
     let fields: Vec<_> =
         problem["errors"].as_array().unwrap().iter().map(|error| error["field"].as_str().unwrap()).collect();
@@ -164,9 +173,60 @@ async fn every_mistake_of_a_document_is_named_and_nothing_is_changed() {
     assert_eq!(scenario.sim().unwrap().calls(), calls);
     let many: Vec<String> = (0..501).map(|number| format!("9{number}")).collect();
     let document = json!({"changes": [{"level": "ad", "ids": many, "set": {"status": "PAUSED"}}]});
-    let (status, text) =
-        scenario.api().unwrap().send(Method::POST, &path, Some(&document), &[]).await.unwrap();
+    let (status, text) = scenario
+        .api()
+        .unwrap()
+        .send(Method::POST, &path, Some(&document), &[("idempotency-key", "wrong")])
+        .await
+        .unwrap();
     assert!(status == 400 && text.contains("500"), "{text}");
+    scenario.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_request_changes_once_for_its_key_and_only_what_its_preview_has_shown() {
+    let scenario = Scenario::of_account(args()).await.unwrap();
+    let (account, api) = (scenario.account().unwrap(), scenario.api().unwrap());
+    let (id, budget) = budgets(&scenario).await.remove(0);
+    let (raise, path) = (by_percent(&[&id], 20), format!("ad-accounts/{account}/bulk-changes"));
+    let send = async |path: &str, key: &str, body: &Value| {
+        let (status, text) =
+            api.send(Method::POST, path, Some(body), &[("idempotency-key", key)]).await.unwrap();
+        (status.as_u16(), serde_json::from_str::<Value>(&text).unwrap())
+    };
+    let preview = post(&scenario, "?dry_run=true", Some(&raise)).await;
+    let path_of = |preview: &Value| format!("{path}?preview={}", preview["preview"].as_str().unwrap());
+    let (status, begun) = send(&path_of(&preview), "raise", &raise).await;
+    assert_eq!(status, 202, "{begun}");
+    done(&scenario, &begun).await;
+    // The same request again, whose answer may have been lost, is the same bulk change.
+    let (status, again) = send(&path_of(&preview), "raise", &raise).await;
+    assert_eq!((status, &again["id"]), (202, &begun["id"]));
+    scenario.system.runner.settle().await.unwrap();
+    assert_eq!(at_meta(&scenario, &id, "daily_budget"), ((budget * 120 + 50) / 100).to_string());
+    let (status, problem) = send(&path, "raise", &by_percent(&[&id], 30)).await;
+    assert_eq!((status, &problem["type"]), (422, &json!("urn:adflight:idempotency-key-reused")));
+    // Another request with the preview of before would raise it once more.
+    let (status, problem) = send(&path_of(&preview), "once-more", &raise).await;
+    assert_eq!((status, &problem["type"]), (409, &json!("urn:adflight:conflict")), "{problem}");
+    let (status, _) = api.send(Method::POST, &path, Some(&raise), &[]).await.unwrap();
+    assert_eq!(status, 400, "a key is needed");
+
+    // An undo that could do nothing is tried again.
+    scenario.sim().unwrap().fail_next(Fault {
+        method: Some("POST".to_owned()),
+        path_contains: id.clone(),
+        times: 1,
+        skip: 0,
+        kind: FaultKind::ErrorResponse(graph_sim::ErrorResponse::new(100, None)),
+    });
+    let undo = format!("/{}/undo", begun["id"].as_str().unwrap());
+    let refused = done(&scenario, &post(&scenario, &undo, None).await).await;
+    assert_eq!(states(&refused), ["rejected"], "{refused}");
+    let undone = done(&scenario, &post(&scenario, &undo, None).await).await;
+    assert_ne!(undone["id"], refused["id"]);
+    assert_eq!(states(&undone), ["done"], "{undone}");
+    assert_eq!(at_meta(&scenario, &id, "daily_budget"), budget.to_string());
     scenario.finish().await.unwrap();
 }
 
@@ -222,9 +282,13 @@ async fn lost_answers_are_looked_up_until_they_are_known() {
     scenario.finish().await.unwrap();
 }
 
-fn dying(scenario: &Scenario, crash_at: i64, with_effect: bool) -> (ManageCampaign, Arc<AtomicI64>) {
+fn dying(
+    scenario: &Scenario,
+    crash_at: RangeInclusive<i64>,
+    with_effect: bool,
+) -> (ManageCampaign, Arc<AtomicI64>) {
     let calls = Arc::new(AtomicI64::new(0));
-    let dying = CrashInterceptor { calls: calls.clone(), crash_at: crash_at..=i64::MAX, with_effect };
+    let dying = CrashInterceptor { calls: calls.clone(), crash_at, with_effect };
     (ManageCampaign::new(dying_connector(scenario, dying), scenario.system.host.clone()), calls)
 }
 
@@ -271,20 +335,24 @@ async fn a_bulk_change_that_dies_at_any_call_to_the_table_changes_each_object_on
         };
         let event =
             AuditEvent::sync(format!("event-{number}"), "bulk_change.requested", &ad_account).done_at(now);
-        scenario.system.table.create_bulk_change(&workspace, &bulk, None, &event).await.unwrap();
+        let key_hash = number.to_string();
+        let cause = BulkCause::Request { key_hash: &key_hash, request_hash: "" };
+        scenario.system.table.create_bulk_change(&workspace, &bulk, cause, &event).await.unwrap();
         Job::ApplyBulkChange { workspace: workspace.clone(), ad_account: ad_account.clone(), bulk_change: id }
     };
-    let (whole, calls) = dying(&scenario, i64::MAX, false);
+    let (whole, calls) = dying(&scenario, i64::MAX..=i64::MAX, false);
     whole.process(job(0, "Whole").await).await.unwrap();
     let points = calls.load(Ordering::SeqCst);
     assert!(points > 10, "{points}");
+    let mut number = 0;
     for at in 1..=points {
-        for with_effect in [false, true] {
-            let name = format!("Point {at} {with_effect}");
-            let number = 2 * at + i64::from(with_effect);
+        // The process dies there, or the call alone fails and the process goes on.
+        for (until, with_effect) in [(i64::MAX, false), (i64::MAX, true), (at, false), (at, true)] {
+            number += 1;
+            let name = format!("Point {at} to {until} {with_effect}");
             let job = job(number, &name).await;
             let sent = scenario.sim().unwrap().requests().len();
-            let _ = dying(&scenario, at, with_effect).0.process(job.clone()).await;
+            let _ = dying(&scenario, at..=until, with_effect).0.process(job.clone()).await;
             scenario.system.clock.advance(SignedDuration::from_mins(6));
             whole.process(job).await.unwrap();
             let path = format!("ad-accounts/{account}/bulk-changes/bulk-{number}");
@@ -299,5 +367,41 @@ async fn a_bulk_change_that_dies_at_any_call_to_the_table_changes_each_object_on
             assert!((ids.len()..=ids.len() * 2).contains(&renamed), "{name}: {renamed}");
         }
     }
+    // The audit log has the intent and the outcome of each object's change, once.
+    let events = scenario.api().unwrap().all("audit").await.unwrap();
+    for phase in ["intended", "done"] {
+        let of_phase = |event: &&Value| event["action"] == "campaign.changed" && event["phase"] == phase;
+        assert_eq!(events.iter().filter(of_phase).count(), (number as usize + 1) * ids.len(), "{phase}");
+    }
+    scenario.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_ad_set_whose_budget_may_not_be_changed_now_does_not_hold_up_the_others() {
+    let scenario = Scenario::of_account(args()).await.unwrap();
+    let (account, api) = (scenario.account().unwrap(), scenario.api().unwrap());
+    let ad_sets = api.all(&format!("ad-accounts/{account}/adsets")).await.unwrap();
+    let is_alive =
+        |ad_set: &&Value| ad_set["effective_status"] != "ARCHIVED" && ad_set["daily_budget"].is_object();
+    let ids: Vec<&str> =
+        ad_sets.iter().filter(is_alive).map(|ad_set| ad_set["id"].as_str().unwrap()).collect();
+    assert!(ids.len() > 2, "{ids:?}");
+    for amount in [5_001, 5_002, 5_003, 5_004] {
+        let budget = json!({"daily_budget": {"amount": amount, "currency": "SGD"}});
+        api.call(Method::PATCH, &format!("ad-accounts/{account}/adsets/{}", ids[0]), Some(&budget))
+            .await
+            .unwrap();
+    }
+    let to = json!({"to": {"amount": 7_000, "currency": "SGD"}});
+    let set = json!({"changes": [{"level": "adset", "ids": ids, "set": {"daily_budget": to}}]});
+    let begun = post(&scenario, "", Some(&set)).await;
+    scenario.system.runner.settle().await.unwrap();
+    let path = format!("ad-accounts/{account}/bulk-changes/{}", begun["id"].as_str().unwrap());
+    let now = api.call(Method::GET, &path, None).await.unwrap();
+    assert_eq!((&now["counts"]["done"], &now["counts"]["open"]), (&json!(ids.len() - 1), &json!(1)), "{now}");
+    scenario.system.clock.advance(SignedDuration::from_mins(61));
+    let ended = done(&scenario, &begun).await;
+    assert_eq!(ended["counts"]["done"], ids.len(), "{ended}");
+    assert_eq!(at_meta(&scenario, ids[0], "daily_budget"), "7000");
     scenario.finish().await.unwrap();
 }

@@ -49,7 +49,8 @@ impl TwoWorkspaces {
         let api = scenario.api().unwrap();
         let changes = format!("ad-accounts/{account}/bulk-changes");
         let set = json!({"level": "campaign", "ids": [campaign], "set": {"name": {"suffix": " (old)"}}});
-        let bulk = api.call(Method::POST, &changes, Some(&json!({"changes": [set]}))).await.unwrap();
+        let (set, key) = (json!({"changes": [set]}), [("idempotency-key", "bulk")]);
+        let bulk = api.call_with(Method::POST, &changes, Some(&set), &key).await.unwrap();
         scenario.system.runner.settle().await.unwrap();
         let (video, file) = (body_of(&scenario, "add_video"), body_of(&scenario, "begin_file"));
         let library = format!("ad-accounts/{account}/media");
