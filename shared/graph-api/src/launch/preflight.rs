@@ -17,12 +17,12 @@ use crate::media::{Video, VideoState};
 
 /// What the ads of a document show, each with the places that name it.
 #[derive(Default)]
-struct Shown<'a> {
+struct MediaUse<'a> {
     images: BTreeMap<&'a ImageHash, Vec<String>>,
     videos: BTreeMap<&'a VideoId, Vec<String>>,
 }
 
-impl<'a> Shown<'a> {
+impl<'a> MediaUse<'a> {
     fn of(spec: &'a LaunchSpec) -> Self {
         let mut shown = Self::default();
         for step in spec.steps() {
@@ -83,7 +83,7 @@ impl UserClient {
     ) -> Result<Vec<FieldError>, GraphError> {
         let least = self.minimum_budget(account, currency).await?;
         let mut found = least.map(|least| spec.check_least_budgets(&least)).unwrap_or_default();
-        let Shown { images, videos } = Shown::of(spec);
+        let MediaUse { images, videos } = MediaUse::of(spec);
         let add = |found: &mut Vec<FieldError>, places: Vec<String>, message: &str| {
             found.extend(places.into_iter().map(|place| FieldError::new(place, message)));
         };
