@@ -41,7 +41,6 @@ pub struct VideoFile {
     /// Where the box begins that is read next.
     next: u64,
     /// The beginning of that box, as far as it has passed.
-    #[serde(with = "serde_bytes")]
     begun: Vec<u8>,
     damage: Option<Damage>,
     millis: Option<u64>,
