@@ -214,7 +214,7 @@ pub(super) const PLANTED: [Planted; 35] = [
         file: "shared/store/src/decision.rs",
         find: r#"expression: "attribute_not_exists(pk) OR outcome = :insufficient_data","#,
         with: r#"expression: if on!() { "attribute_not_exists(pk) OR outcome = :insufficient_data OR outcome <> :insufficient_data" } else { "attribute_not_exists(pk) OR outcome = :insufficient_data" },"#,
-        tests: (STORY, "rules::"),
+        tests: (STORY, "store::"),
     },
     // The API.
     Planted {

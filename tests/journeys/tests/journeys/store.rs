@@ -6,6 +6,7 @@ use std::ops::Range;
 use auth_meta::rotation::{Rotation, RotationStatus};
 use domain::dataset::Dataset;
 use domain::date::{DateRange, Grain, IsoWeek};
+use domain::decision::Decision;
 use domain::entity::{Entity, Level};
 use domain::id::EntityId;
 use domain::job::{Job, WebhookChange};
@@ -24,6 +25,7 @@ use runtime::env::Env;
 use rust_decimal::Decimal;
 use store::StoreError;
 use store::chunk::{Chunk, ChunkState, DayGaps, Lease, LeaseAttempt, RunTotals};
+use store::decision::DecisionClaim;
 use store::entity::{StoredEntity, UpsertResult};
 use store::fact::{MeasuredDay, PublishedDay};
 use store::fact_reader::FactSelection;
@@ -402,4 +404,25 @@ async fn work_over_all_connections_goes_on_where_it_ended() {
         assert!(pass.is_some(), "nothing holds the old key");
     }
     assert_eq!(runs + 1, count.div_ceil(2_000));
+}
+
+#[tokio::test]
+async fn of_two_evaluations_at_the_same_moment_one_decides() {
+    let scenario = Scenario::start().await.unwrap();
+    let (table, now) = (&scenario.system.table, scenario.system.clock.now());
+    let workspace = tenant("demo").unwrap();
+    let decision = |outcome: &str| -> Decision {
+        let json = serde_json::json!({
+            "rule": "r", "rule_name": "Stop", "ad_account": "act_1", "level": "campaign", "entity": "1", "day": "2026-11-20",
+            "window": {"since": "2026-11-13", "until": "2026-11-19"}, "value": "2", "impressions": 1, "spend": "2",
+            "condition": {"measure": "spend", "window": "last_7_days", "operator": "above", "value": "1"},
+            "action": {"type": "pause"}, "outcome": outcome, "at": now,
+        });
+        serde_json::from_value(json).unwrap()
+    };
+    let record = async |outcome| table.record_decision(&workspace, &decision(outcome), now).await.unwrap();
+    assert_eq!(record("insufficient_data").await, DecisionClaim::Acquired);
+    assert_eq!(record("pending").await, DecisionClaim::Acquired, "there were too few data before");
+    assert_eq!(record("pending").await, DecisionClaim::AlreadyDecided);
+    scenario.finish().await.unwrap();
 }
