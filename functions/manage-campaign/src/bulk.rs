@@ -38,7 +38,7 @@ use store::entity::StoredEntity;
 use self::document::BulkDocument;
 use self::view::{BulkPreview, BulkResponse, BulkView};
 use crate::ManageCampaign;
-use crate::launch::RECOVERY_DELAY;
+use crate::background::RECOVERY_DELAY;
 
 /// Objects of a bulk change at most.
 const MAX_OBJECTS: usize = 500;

@@ -9,8 +9,6 @@ mod duplicate;
 mod saga;
 mod view;
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use connector::{AccountClient, Purpose};
 use domain::entity::Level;
@@ -25,11 +23,9 @@ use graph_api::launch::{LaunchDefaults, LaunchSpec};
 use http::header::{HeaderValue, LOCATION};
 use http::{HeaderMap, Method, Request, StatusCode};
 use jiff::SignedDuration;
-use jiff::tz::TimeZone;
 use runtime::endpoint::{self, Endpoint};
 use runtime::operation::Header;
 use runtime::page::{Cursor, Limit, encode_cursor};
-use runtime::random;
 use runtime::request::{AdAccountPath, Json, NoPath, RequestContext, idempotency_key};
 use runtime::response::List;
 use runtime::session::{Role, Session};
@@ -45,13 +41,8 @@ pub(crate) use self::duplicate::duplicate;
 use self::saga::audit_event;
 use self::view::LaunchView;
 use crate::ManageCampaign;
+use crate::background::{LEASE_TTL, RECOVERY_DELAY};
 use crate::list::CAMPAIGNS;
-
-/// Lease of a launch's worker. It saves before and after each call to Meta, and one call with its retries takes less.
-pub(crate) const LAUNCH_LEASE_TTL: SignedDuration = SignedDuration::from_mins(5);
-
-/// Delay of the job that resumes a launch whose worker crashed.
-pub(crate) const RECOVERY_DELAY: Duration = Duration::from_secs(330);
 
 /// A launch that is neither committed nor rolled back after this time needs a person's review.
 const MAX_LAUNCH_AGE: SignedDuration = SignedDuration::from_hours(24);
@@ -61,9 +52,6 @@ const MAX_DOCUMENT_BYTES: usize = 64 * 1024;
 
 /// Steps of a launch that is done within its request. A larger one goes on in the background.
 const MAX_STEPS_IN_REQUEST: usize = 6;
-
-/// The shortest time until a timer: they are set to the second, and one in the past is refused.
-const SHORTEST_TIMER: SignedDuration = SignedDuration::from_secs(5);
 
 /// How much longer than it may be under way a launch counts as recent.
 const RECENT_MARGIN: SignedDuration = SignedDuration::from_hours(1);
@@ -282,7 +270,7 @@ impl ManageCampaign {
             _ => return Ok(()),
         }
         let now = self.host.clock.now();
-        let mut stored = match table.claim_launch(workspace, id, now, now + LAUNCH_LEASE_TTL).await {
+        let mut stored = match table.claim_launch(workspace, id, now, now + LEASE_TTL).await {
             Ok(stored) => stored,
             // Another worker holds the lease.
             Err(StoreError::Conflict) => {
@@ -317,13 +305,6 @@ impl ManageCampaign {
         stored.launch.failure = Some(error.public_detail());
         stored.audit_reason = Some(error.audit_detail());
         self.finish(workspace, &mut stored, LaunchState::NeedsReview).await
-    }
-
-    /// Has a job processed again later. A timer does that: a chain of messages that send themselves is stopped by AWS.
-    pub(crate) async fn process_after(&self, after: Duration, job: &Job) -> Result<(), Error> {
-        let after = SignedDuration::try_from(after).unwrap_or(MAX_LAUNCH_AGE);
-        let at = (self.host.clock.now() + after.max(SHORTEST_TIMER)).to_zoned(TimeZone::UTC).datetime();
-        self.host.schedules.set_timer(&random::id()?, at, "UTC", job).await
     }
 
     /// Returns the launch that created a campaign, if it began within the last day: none that is older is under way, and
@@ -410,7 +391,7 @@ impl ManageCampaign {
             requested_by: Some(session.subject.clone()),
             audit_reason: None,
             version: 0,
-            lease_until: now + LAUNCH_LEASE_TTL,
+            lease_until: now + LEASE_TTL,
         })
     }
 
@@ -449,7 +430,7 @@ impl ManageCampaign {
         if is_settled(&earlier.launch) {
             return Ok(earlier);
         }
-        table.claim_launch(workspace, &id, now, now + LAUNCH_LEASE_TTL).await.map_err(|error| match error {
+        table.claim_launch(workspace, &id, now, now + LEASE_TTL).await.map_err(|error| match error {
             StoreError::Conflict => in_progress(),
             error => error.into(),
         })

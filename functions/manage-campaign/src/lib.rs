@@ -5,6 +5,7 @@
 //! that work resumes after a crash between any two steps.
 
 mod activate;
+mod background;
 mod bulk;
 mod change;
 mod launch;

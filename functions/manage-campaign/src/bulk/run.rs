@@ -18,7 +18,7 @@ use store::bulk::StoredBulkChange;
 use store::changed_entities::whole_account;
 
 use crate::ManageCampaign;
-use crate::launch::{LAUNCH_LEASE_TTL, RECOVERY_DELAY};
+use crate::background::{LEASE_TTL, RECOVERY_DELAY};
 
 /// Objects that are changed at a time: two actions for the event of each, in one transaction of a hundred.
 const OBJECTS_PER_STEP: usize = 40;
@@ -70,7 +70,7 @@ impl ManageCampaign {
             _ => return Ok(()),
         }
         let now = self.host.clock.now();
-        let claimed = table.claim_bulk_change(workspace, ad_account, id, now, now + LAUNCH_LEASE_TTL).await;
+        let claimed = table.claim_bulk_change(workspace, ad_account, id, now, now + LEASE_TTL).await;
         let mut bulk = match claimed {
             Ok(bulk) => bulk,
             // Another worker holds the lease.
@@ -260,7 +260,7 @@ impl ManageCampaign {
         let mut next = StoredBulkChange { change, ..bulk.clone() };
         let events = numbers.iter().map(|number| event_of(&next, &next.change.objects[*number]).at(now));
         let events: Vec<EventRecord> = events.collect();
-        let until = now + LAUNCH_LEASE_TTL;
+        let until = now + LEASE_TTL;
         self.connector.table.save_bulk_change(workspace, &mut next, until, &events).await?;
         *bulk = next;
         Ok(())

@@ -9,21 +9,17 @@ use domain::id::EntityId;
 use domain::launch::{Created, Launch, LaunchState, Step};
 use domain::tenant::Tenant;
 use jiff::SignedDuration;
-use runtime::deadline;
 use serde_json::{Map, Value, json};
 use store::audit::{Actor, AuditEvent, Phase};
 use store::launch::StoredLaunch;
 
+use super::is_settled;
 use super::view::name_of;
-use super::{LAUNCH_LEASE_TTL, is_settled};
 use crate::ManageCampaign;
+use crate::background::LEASE_TTL;
 
 /// How long a listing of the platform may lack an entity that exists.
 const LISTING_LAG: SignedDuration = SignedDuration::from_mins(2);
-
-/// How long a call to Meta with its retries usually takes at most. One that the end of the invocation cuts off leaves an
-/// unknown outcome.
-const LONGEST_STEP: SignedDuration = SignedDuration::from_secs(20);
 
 impl ManageCampaign {
     /// Runs until the launch is committed or rolled back, or the invocation ends. In that case, or on an error, it
@@ -140,11 +136,6 @@ impl ManageCampaign {
         Err(Error::RateLimited { retry_after, reason })
     }
 
-    /// Returns whether the invocation ends before another call to Meta is sure to end.
-    pub(crate) fn ends_soon(&self) -> bool {
-        deadline::soft_deadline().is_some_and(|end| end <= self.host.clock.now() + LONGEST_STEP)
-    }
-
     async fn record_created(
         &self,
         client: &AccountClient,
@@ -211,7 +202,7 @@ impl ManageCampaign {
 
     /// Saves the launch and extends its lease.
     async fn save(&self, client: &AccountClient, stored: &mut StoredLaunch) -> Result<(), Error> {
-        let until = self.host.clock.now() + LAUNCH_LEASE_TTL;
+        let until = self.host.clock.now() + LEASE_TTL;
         Ok(self.connector.table.save_launch(&client.workspace, stored, until, None).await?)
     }
 }
