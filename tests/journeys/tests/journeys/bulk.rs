@@ -1,7 +1,5 @@
 //! Bulk changes: previewed, done object by object, undone, and never over what somebody else has changed.
 
-use std::ops::RangeInclusive;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use domain::bulk::{BulkChange, BulkObject, BulkObjectState, BulkState};
@@ -13,12 +11,11 @@ use http::Method;
 use jiff::SignedDuration;
 use journeys::Scenario;
 use local::demo::WORKSPACE;
-use manage_campaign::ManageCampaign;
 use serde_json::{Value, json};
 use store::audit::AuditEvent;
 use store::bulk::{BulkCause, StoredBulkChange};
 
-use crate::crash::{CrashInterceptor, dying_connector};
+use crate::crash::{NEVER, dying_manage_campaign};
 
 fn args() -> AccountArgs {
     AccountArgs { campaigns: 12, adsets: 24, ads: 24, days: 2, ..AccountArgs::default() }
@@ -282,16 +279,6 @@ async fn lost_answers_are_looked_up_until_they_are_known() {
     scenario.finish().await.unwrap();
 }
 
-fn dying(
-    scenario: &Scenario,
-    crash_at: RangeInclusive<i64>,
-    with_effect: bool,
-) -> (ManageCampaign, Arc<AtomicI64>) {
-    let calls = Arc::new(AtomicI64::new(0));
-    let dying = CrashInterceptor { calls: calls.clone(), crash_at, with_effect };
-    (ManageCampaign::new(dying_connector(scenario, dying), scenario.system.host.clone()), calls)
-}
-
 #[tokio::test]
 async fn a_bulk_change_that_dies_at_any_call_to_the_table_changes_each_object_once() {
     let scenario = Scenario::smallest().await.unwrap();
@@ -340,7 +327,7 @@ async fn a_bulk_change_that_dies_at_any_call_to_the_table_changes_each_object_on
         scenario.system.table.create_bulk_change(&workspace, &bulk, cause, &event).await.unwrap();
         Job::ApplyBulkChange { workspace: workspace.clone(), ad_account: ad_account.clone(), bulk_change: id }
     };
-    let (whole, calls) = dying(&scenario, i64::MAX..=i64::MAX, false);
+    let (whole, calls) = dying_manage_campaign(&scenario, NEVER, false);
     whole.process(job(0, "Whole").await).await.unwrap();
     let points = calls.load(Ordering::SeqCst);
     assert!(points > 10, "{points}");
@@ -352,7 +339,7 @@ async fn a_bulk_change_that_dies_at_any_call_to_the_table_changes_each_object_on
             let name = format!("Point {at} to {until} {with_effect}");
             let job = job(number, &name).await;
             let sent = scenario.sim().unwrap().requests().len();
-            let _ = dying(&scenario, at..=until, with_effect).0.process(job.clone()).await;
+            let _ = dying_manage_campaign(&scenario, at..=until, with_effect).0.process(job.clone()).await;
             scenario.system.clock.advance(SignedDuration::from_mins(6));
             whole.process(job).await.unwrap();
             let path = format!("ad-accounts/{account}/bulk-changes/bulk-{number}");

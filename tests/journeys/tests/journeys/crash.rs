@@ -15,6 +15,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem};
 use connector::Connector;
 use journeys::Scenario;
 use local::cloud::TABLE;
+use manage_campaign::ManageCampaign;
 use runtime::origins::AllowedOrigins;
 use store::Table;
 
@@ -117,6 +118,21 @@ pub(super) fn dying_connector(scenario: &Scenario, interceptor: CrashInterceptor
     let (graph, keyring) = (scenario.system.graph.clone(), scenario.system.cloud.keyring.clone());
     Connector::new(table, graph, keyring)
 }
+
+/// Returns the manage-campaign function whose calls to the table fail in this range, before or after their effect, and its
+/// count of calls.
+pub(super) fn dying_manage_campaign(
+    scenario: &Scenario,
+    crash_at: RangeInclusive<i64>,
+    with_effect: bool,
+) -> (ManageCampaign, Arc<AtomicI64>) {
+    let calls = Arc::new(AtomicI64::new(0));
+    let dying = CrashInterceptor { calls: calls.clone(), crash_at, with_effect };
+    (ManageCampaign::new(dying_connector(scenario, dying), scenario.system.host.clone()), calls)
+}
+
+/// No call.
+pub(super) const NEVER: RangeInclusive<i64> = i64::MAX..=i64::MAX;
 
 /// Returns the auth-meta function whose calls to the table fail in this range, and its count of calls.
 pub(super) fn crashing_auth_meta(

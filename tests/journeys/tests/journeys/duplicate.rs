@@ -1,7 +1,6 @@
 //! Duplicates of campaigns: whole and paused, or nothing, and once, whatever dies or gets lost.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::Ordering;
 
 use domain::entity::{Entity, Level, Status};
 use domain::id::EntityId;
@@ -15,7 +14,7 @@ use runtime::env::Env;
 use runtime::session::Role;
 use serde_json::{Value, json};
 
-use crate::crash::{CrashInterceptor, dying_connector};
+use crate::crash::{NEVER, dying_manage_campaign};
 
 async fn scenario() -> Scenario {
     let args = AccountArgs { campaigns: 3, adsets: 9, ads: 18, days: 2, ..AccountArgs::default() };
@@ -145,15 +144,9 @@ async fn request(scenario: &Scenario, function: &ManageCampaign, source: &Entity
     function.handle(request).await.status().as_u16()
 }
 
-fn dying(scenario: &Scenario, crash_at: i64, with_effect: bool) -> (ManageCampaign, Arc<AtomicI64>) {
-    let calls = Arc::new(AtomicI64::new(0));
-    let dying = CrashInterceptor { calls: calls.clone(), crash_at: crash_at..=i64::MAX, with_effect };
-    (ManageCampaign::new(dying_connector(scenario, dying), scenario.system.host.clone()), calls)
-}
-
 /// Lets leases end and listings show what exists, and requests the copy until that is final.
 async fn end(scenario: &Scenario, source: &EntityId, name: &str) -> u16 {
-    let whole = dying(scenario, i64::MAX, false).0;
+    let whole = dying_manage_campaign(scenario, NEVER, false).0;
     let mut last = 0;
     for _ in 0..4 {
         scenario.system.clock.advance(SignedDuration::from_mins(6));
@@ -169,14 +162,20 @@ async fn end(scenario: &Scenario, source: &EntityId, name: &str) -> u16 {
 async fn a_copy_that_dies_at_any_call_to_the_table_ends_whole_and_once() {
     let scenario = scenario().await;
     let source = source(&scenario).await;
-    let (whole, calls) = dying(&scenario, i64::MAX, false);
+    let (whole, calls) = dying_manage_campaign(&scenario, NEVER, false);
     assert_eq!(request(&scenario, &whole, &source, "Whole.").await, 201);
     let points = calls.load(Ordering::SeqCst);
     let stride = Env::optional("CRASH_STRIDE").map_or(3, |stride| stride.parse().unwrap());
     for at in (1..=points).step_by(stride) {
         for with_effect in [false, true] {
             let name = format!("Point {at} {with_effect}.");
-            request(&scenario, &dying(&scenario, at, with_effect).0, &source, &name).await;
+            request(
+                &scenario,
+                &dying_manage_campaign(&scenario, at..=i64::MAX, with_effect).0,
+                &source,
+                &name,
+            )
+            .await;
             assert_eq!(end(&scenario, &source, &name).await, 201, "{name}");
             let copies = named(&scenario, &name).await;
             assert_eq!(copies.len(), 1, "{name}");
@@ -192,7 +191,7 @@ async fn a_copy_that_dies_at_any_call_to_the_table_ends_whole_and_once() {
 async fn a_copy_whose_answers_are_lost_ends_once_and_one_that_is_refused_leaves_nothing() {
     let scenario = scenario().await;
     let source = source(&scenario).await;
-    let whole = dying(&scenario, i64::MAX, false).0;
+    let whole = dying_manage_campaign(&scenario, NEVER, false).0;
     for skip in 0..3 {
         for kind in [FaultKind::LostResponse, FaultKind::LostRequest] {
             let name = format!("Lost {skip} {kind:?}.");

@@ -1,7 +1,6 @@
 //! A launch whose process dies, or whose calls to Meta are lost, ends whole or leaves nothing, whichever call it is.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::Ordering;
 
 use domain::entity::{Level, Status};
 use graph_sim::{Fault, FaultKind, LOGIN_USER_ID};
@@ -13,28 +12,12 @@ use runtime::env::Env;
 use runtime::session::Role;
 use serde_json::{Value, json};
 
-use crate::crash::{CrashInterceptor, dying_connector};
+use crate::crash::{NEVER, dying_manage_campaign};
 
 /// Returns how many points lie between two that are tried: some in the check, none at night.
 fn stride() -> usize {
     Env::optional("CRASH_STRIDE").map_or(4, |stride| stride.parse().unwrap())
 }
-
-/// A call to the table at which a process dies, before it or after its effect; all later ones fail, too.
-#[derive(Clone, Copy, Debug)]
-struct Crash {
-    at: i64,
-    with_effect: bool,
-}
-
-fn function(scenario: &Scenario, crash: Crash) -> (ManageCampaign, Arc<AtomicI64>) {
-    let (calls, Crash { at, with_effect }) = (Arc::new(AtomicI64::new(0)), crash);
-    let dying = CrashInterceptor { calls: calls.clone(), crash_at: at..=i64::MAX, with_effect };
-    let connector = dying_connector(scenario, dying);
-    (ManageCampaign::new(connector, scenario.system.host.clone()), calls)
-}
-
-const NEVER: Crash = Crash { at: i64::MAX, with_effect: false };
 
 /// Two ad sets with three ads; with `refused` Meta refuses the last one.
 fn document(scenario: &Scenario, name: &str, refused: bool) -> Value {
@@ -83,7 +66,7 @@ async fn at_meta(scenario: &Scenario, name: &str) -> [usize; 3] {
 /// Lets leases end and listings show what exists, and requests the launch until that is final.
 async fn end(scenario: &Scenario, document: &Value, refused: bool) {
     let name = document["name"].as_str().unwrap();
-    let whole = function(scenario, NEVER).0;
+    let whole = dying_manage_campaign(scenario, NEVER, false).0;
     let mut last = 0;
     for _ in 0..4 {
         scenario.system.clock.advance(SignedDuration::from_mins(6));
@@ -102,16 +85,15 @@ async fn a_launch_that_dies_at_any_call_to_the_table_ends_whole_or_leaves_nothin
     let scenario = Scenario::synced().await.unwrap();
     let mut points = 0;
     for refused in [false, true] {
-        let (whole, calls) = function(&scenario, NEVER);
+        let (whole, calls) = dying_manage_campaign(&scenario, NEVER, false);
         let undisturbed = document(&scenario, &format!("whole-{refused}."), refused);
         request(&scenario, &whole, &undisturbed).await;
         end(&scenario, &undisturbed, refused).await;
         for at in (1..=calls.load(Ordering::SeqCst)).step_by(stride()) {
-            let crash = Crash { at, with_effect: (at / 4) % 2 == 0 };
-            let both = if stride() == 1 { vec![false, true] } else { vec![crash.with_effect] };
+            let both = if stride() == 1 { vec![false, true] } else { vec![(at / 4) % 2 == 0] };
             for with_effect in both {
                 let document = document(&scenario, &format!("at-{at}-{with_effect}-{refused}."), refused);
-                let dying = function(&scenario, Crash { at, with_effect }).0;
+                let dying = dying_manage_campaign(&scenario, at..=i64::MAX, with_effect).0;
                 request(&scenario, &dying, &document).await;
                 end(&scenario, &document, refused).await;
                 points += 1;
@@ -129,14 +111,14 @@ async fn a_launch_that_dies_twice_ends_whole_or_leaves_nothing() {
     let scenario = Scenario::synced().await.unwrap();
     let (mut pairs, wide) = (0, stride() * 3);
     for refused in [false, true] {
-        let (whole, calls) = function(&scenario, NEVER);
+        let (whole, calls) = dying_manage_campaign(&scenario, NEVER, false);
         request(&scenario, &whole, &document(&scenario, &format!("pairs-{refused}."), refused)).await;
         let all = calls.load(Ordering::SeqCst);
         for first in (1..=all).step_by(wide) {
             for second in (1..=all).step_by(wide) {
                 let document = document(&scenario, &format!("at-{first}-{second}-{refused}."), refused);
                 for (at, with_effect) in [(first, second % 2 == 0), (second, first % 2 == 0)] {
-                    let dying = function(&scenario, Crash { at, with_effect }).0;
+                    let dying = dying_manage_campaign(&scenario, at..=i64::MAX, with_effect).0;
                     request(&scenario, &dying, &document).await;
                     scenario.system.clock.advance(SignedDuration::from_mins(6));
                 }
@@ -166,7 +148,7 @@ async fn a_launch_whose_calls_to_meta_are_lost_ends_whole_or_leaves_nothing() {
                 let document = document(&scenario, &name, refused);
                 let path_contains = String::new();
                 sim.fail_next(Fault { method: Some("POST".to_owned()), path_contains, times: 1, skip, kind });
-                request(&scenario, &function(&scenario, NEVER).0, &document).await;
+                request(&scenario, &dying_manage_campaign(&scenario, NEVER, false).0, &document).await;
                 struck += sim.faults_injected() - before;
                 end(&scenario, &document, refused).await;
             }

@@ -1,8 +1,7 @@
 //! Files on their way into an ad account's library.
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::Ordering;
 
 use graph_sim::{Fault, FaultKind, SampleVideo, VideoFault};
 use http::Method;
@@ -15,7 +14,7 @@ use runtime::session::Role;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::crash::{CrashInterceptor, dying_connector};
+use crate::crash::{NEVER, dying_manage_campaign};
 
 fn written(name: &str, bytes: &[u8]) -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
@@ -169,13 +168,6 @@ async fn a_wrong_part_changes_nothing_and_a_video_is_fetched_from_an_address() {
     scenario.finish().await.unwrap();
 }
 
-/// A function whose process dies at a call to the table.
-fn dying(scenario: &Scenario, crash_at: i64, with_effect: bool) -> (ManageCampaign, Arc<AtomicI64>) {
-    let calls = Arc::new(AtomicI64::new(0));
-    let dying = CrashInterceptor { calls: calls.clone(), crash_at: crash_at..=i64::MAX, with_effect };
-    (ManageCampaign::new(dying_connector(scenario, dying), scenario.system.host.clone()), calls)
-}
-
 /// Uploads a file in three parts as a client does that asks how far it is after any failure. Returns whether it was told
 /// that all has arrived.
 async fn upload_to(scenario: &Scenario, function: &ManageCampaign, file: &[u8]) -> bool {
@@ -211,7 +203,7 @@ async fn upload_to(scenario: &Scenario, function: &ManageCampaign, file: &[u8]) 
 async fn an_upload_that_dies_at_any_call_to_the_table_goes_on_where_it_was() {
     let scenario = Scenario::smallest().await.unwrap();
     let film = |number: u32| SampleVideo { millis: 2_000 + number, ..SampleVideo::default() }.file(8_000);
-    let (whole, calls) = dying(&scenario, i64::MAX, false);
+    let (whole, calls) = dying_manage_campaign(&scenario, NEVER, false);
     assert!(upload_to(&scenario, &whole, &film(0)).await);
     let points = calls.load(Ordering::SeqCst);
     assert!(points > 10, "{points}");
@@ -221,7 +213,7 @@ async fn an_upload_that_dies_at_any_call_to_the_table_goes_on_where_it_was() {
             tried += 1;
             let film = film(tried);
             let before = offsets(&scenario).len();
-            let (function, _) = dying(&scenario, at, with_effect);
+            let (function, _) = dying_manage_campaign(&scenario, at..=i64::MAX, with_effect);
             upload_to(&scenario, &function, &film).await;
             assert!(upload_to(&scenario, &whole, &film).await, "at {at}, {with_effect}");
             let sent = offsets(&scenario).split_off(before);
