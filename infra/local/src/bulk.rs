@@ -12,7 +12,7 @@ use local::demo::ApiClient;
 use runtime::session::Role;
 use serde_json::Value;
 
-use crate::launches::{Api, only_account, show_findings};
+use crate::client::{Api, account_of, read_document, show_refusal};
 use crate::{print, say};
 
 /// How often a bulk change that goes on is looked at.
@@ -45,18 +45,12 @@ pub(crate) struct Bulk {
 /// Changes many objects and shows how it goes.
 pub(crate) async fn bulk(args: Bulk) -> anyhow::Result<ExitCode> {
     let api = args.api.client(Role::Editor)?;
-    let account = match args.account {
-        Some(account) => account,
-        None => only_account(&api).await?,
-    };
+    let account = account_of(&api, args.account).await?;
     let changes = format!("ad-accounts/{account}/bulk-changes");
     let (path, document) = match (&args.file, &args.undo) {
         (Some(file), None) => {
-            let text = std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
-            let document: Value = serde_yaml_ng::from_slice(&text)
-                .with_context(|| format!("{} is neither YAML nor JSON", file.display()))?;
             let query = if args.dry_run { "?dry_run=true" } else { "" };
-            (format!("{changes}{query}"), Some(document))
+            (format!("{changes}{query}"), Some(read_document(file)?))
         }
         (None, Some(id)) => (format!("{changes}/{id}/undo"), None),
         _ => bail!("name a document, or a bulk change with --undo"),
@@ -72,13 +66,7 @@ pub(crate) async fn bulk(args: Bulk) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         StatusCode::ACCEPTED => follow(&api, &changes, answer).await,
-        _ => {
-            let has_findings = answer["errors"].is_array();
-            let what = if has_findings { &answer["title"] } else { &answer["detail"] };
-            say(what.as_str().unwrap_or("the bulk change was refused"));
-            show_findings(&answer["errors"]);
-            Ok(ExitCode::FAILURE)
-        }
+        _ => Ok(show_refusal(&answer)),
     }
 }
 

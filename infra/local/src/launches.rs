@@ -4,17 +4,16 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use clap::Args;
 use http::{Method, StatusCode};
 use indicatif::{ProgressBar, ProgressStyle};
-use local::data::Data;
-use local::demo::{ApiClient, WORKSPACE};
-use local::system::token_for;
+use local::demo::ApiClient;
 use runtime::session::Role;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use crate::client::{Api, account_of, read_document, show_findings, show_refusal};
 use crate::uploads::{stand_in, upload_named};
 use crate::{print, say};
 
@@ -23,33 +22,6 @@ const POLL: Duration = Duration::from_millis(500);
 
 /// How often it is looked at before the command ends; the launch goes on.
 const MAX_POLLS: usize = 1_200;
-
-/// The API to call.
-#[derive(Args)]
-pub(crate) struct Api {
-    /// Where the API is.
-    #[arg(long, default_value = "http://127.0.0.1:8787", value_name = "URL")]
-    url: String,
-    /// The workspace.
-    #[arg(long, default_value = WORKSPACE)]
-    workspace: String,
-    /// A session token; by default one of the system in --data.
-    #[arg(long, env = "ADFLIGHT_TOKEN", hide_env_values = true)]
-    token: Option<String>,
-    /// The folder of the system, from which a token is made.
-    #[arg(long, default_value = ".adflight", value_name = "DIR")]
-    data: Data,
-}
-
-impl Api {
-    pub(crate) fn client(&self, role: Role) -> anyhow::Result<ApiClient> {
-        let token = match &self.token {
-            Some(token) => token.clone(),
-            None => token_for(&self.data, &self.workspace, role)?,
-        };
-        ApiClient::at(self.url.trim_end_matches('/'), &self.workspace, token)
-    }
-}
 
 #[derive(Args)]
 pub(crate) struct Launch {
@@ -70,16 +42,9 @@ pub(crate) struct Launch {
 
 /// Launches a document and shows how it goes.
 pub(crate) async fn launch(args: Launch) -> anyhow::Result<ExitCode> {
-    let text =
-        std::fs::read(&args.file).with_context(|| format!("{} cannot be read", args.file.display()))?;
-    // JSON is YAML, too.
-    let mut document: Value = serde_yaml_ng::from_slice(&text)
-        .with_context(|| format!("{} is neither YAML nor JSON", args.file.display()))?;
+    let mut document = read_document(&args.file)?;
     let api = args.api.client(Role::Editor)?;
-    let account = match args.account {
-        Some(account) => account,
-        None => only_account(&api).await?,
-    };
+    let account = account_of(&api, args.account).await?;
     let folder = args.file.parent().unwrap_or(Path::new(""));
     let mut query = "";
     if args.dry_run {
@@ -99,32 +64,7 @@ pub(crate) async fn launch(args: Launch) -> anyhow::Result<ExitCode> {
     match status {
         StatusCode::OK => show_dry_run(&answer),
         StatusCode::CREATED => follow(&api, answer).await,
-        _ => {
-            let has_findings = answer["errors"].is_array();
-            let what = if has_findings { &answer["title"] } else { &answer["detail"] };
-            say(what.as_str().unwrap_or("the launch was refused"));
-            show_findings(&answer["errors"]);
-            Ok(ExitCode::FAILURE)
-        }
-    }
-}
-
-/// Returns the only selected ad account of the workspace.
-pub(crate) async fn only_account(api: &ApiClient) -> anyhow::Result<String> {
-    let accounts = api.all("ad-accounts").await?;
-    let selected = accounts.iter().filter(|account| account["selected"] == true);
-    let ids: Vec<_> = selected.filter_map(|account| account["id"].as_str()).collect();
-    match ids.as_slice() {
-        [only] => Ok((*only).to_owned()),
-        [] => bail!("the workspace has no ad account that is selected"),
-        several => bail!("name the ad account with --account: {}", several.join(", ")),
-    }
-}
-
-pub(crate) fn show_findings(findings: &Value) {
-    for finding in findings.as_array().into_iter().flatten() {
-        let text = |name: &str| finding[name].as_str().unwrap_or_default();
-        say(&format!("  {}: {}", text("field"), text("message")));
+        _ => Ok(show_refusal(&answer)),
     }
 }
 

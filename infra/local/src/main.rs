@@ -1,6 +1,7 @@
 //! `adflight`: the whole system on one machine.
 
 mod bulk;
+mod client;
 mod launches;
 mod uploads;
 
@@ -59,7 +60,7 @@ enum Command {
     /// Launch a document, or check it with --dry-run.
     Launch(launches::Launch),
     /// List the newest launches of a workspace.
-    Launches(launches::Api),
+    Launches(client::Api),
     /// Change many campaigns, ad sets and ads at once, or undo that.
     Bulk(bulk::Bulk),
     /// The audit log.

@@ -13,7 +13,7 @@ use local::upload::{UploadStage, open, upload};
 use runtime::session::Role;
 use serde_json::Value;
 
-use crate::launches::{Api, only_account};
+use crate::client::{Api, account_of};
 use crate::{print, say};
 
 /// How often a video that Meta prepares is looked at.
@@ -37,10 +37,7 @@ pub(crate) struct Upload {
 /// Uploads files, waits until ads can show them, and prints their ids.
 pub(crate) async fn upload_files(args: Upload) -> anyhow::Result<ExitCode> {
     let api = args.api.client(Role::Editor)?;
-    let account = match args.account {
-        Some(account) => account,
-        None => only_account(&api).await?,
-    };
+    let account = account_of(&api, args.account).await?;
     for path in &args.files {
         let file = upload_shown(&api, &account, path).await?;
         let file = await_ready(&api, &account, file).await?;
