@@ -1,7 +1,7 @@
 // A picture or video of a document: a file that is uploaded, or what the library has.
 
 import { useState } from "preact/hooks";
-import { answer, api, type Schemas } from "../api";
+import { answer, api, Problem, type Schemas } from "../api";
 import { accountPath, type AdAccount } from "../store";
 import { notify } from "./toast";
 
@@ -35,7 +35,9 @@ async function upload(account: AdAccount, file: File, progress: (part: number) =
       failures = 0;
     } catch (error) {
       failures += 1;
-      if (failures > MAX_RETRIES) throw error;
+      // What the API refuses for good is not tried again.
+      const isFinal = error instanceof Problem && error.status < 500 && ![409, 429].includes(error.status);
+      if (isFinal || failures > MAX_RETRIES) throw error;
       await pause(500 * 2 ** failures);
       // It says what has arrived; nothing of it is sent again.
       state = await answer(api.GET(files, { params: at })).catch(() => state);
