@@ -110,6 +110,7 @@ def before_load_schema(context, raw_schema):
     schemas = raw_schema["components"]["schemas"]
     restrict_query(schemas)
     restrict_launch(schemas)
+    restrict_changes(raw_schema)
     # Ad sets must be of the campaign.
     del schemas["Duplicate"]["properties"]["ad_sets"]
     # An image has 4 MB at most.
@@ -141,6 +142,24 @@ def before_load_schema(context, raw_schema):
     for name in schemas:
         if name.startswith("RuleSpec"):
             schemas[name]["properties"]["ad_account"] = {"type": "null"}
+
+
+def restrict_changes(raw_schema):
+    """Leaves out of changes what the level does not have, and what is valid only with certain values of before."""
+    values = raw_schema["components"]["schemas"]["NewValues"]
+    own = {"campaigns": ["spend_cap"], "adsets": ["end", "countries"], "ads": ["url_tags"]}
+    for level, fields in own.items():
+        operation = raw_schema["paths"][f"/v1/workspaces/{{workspace}}/ad-accounts/{{ad_account}}/{level}/{{id}}"]["patch"]
+        kept = ["name", "status", "daily_budget", "lifetime_budget", *fields]
+        schema = copy.deepcopy({**values, "properties": {field: values["properties"][field] for field in kept}})
+        properties = schema["properties"]
+        properties["name"] = {"type": "string", "minLength": 1, "maxLength": 40, "pattern": "^[A-Za-z]+$"}
+        properties["daily_budget"] = properties["lifetime_budget"] = {"$ref": "#/components/schemas/Budget"}
+        for field, real in (("end", ["2027-03-01T00:30", None]), ("countries", [["SG"], ["MY", "SG"]]),
+                            ("url_tags", ["utm_source=meta", None])):
+            if field in properties:
+                properties[field] = {"enum": real}
+        operation["requestBody"]["content"]["application/json"]["schema"] = schema
 
 
 def restrict_launch(schemas):

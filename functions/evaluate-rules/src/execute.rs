@@ -97,7 +97,7 @@ fn reject(decision: &mut Decision, reason: impl Into<String>) -> Result<(), Erro
 enum Plan {
     NoChange,
     NotApplicable(&'static str),
-    Change { before: String, changes: Changes },
+    Change { before: String, changes: Box<Changes> },
 }
 
 fn plan(action: &Action, entity: &Entity, client: &AccountClient) -> Plan {
@@ -106,7 +106,7 @@ fn plan(action: &Action, entity: &Entity, client: &AccountClient) -> Plan {
         Action::Pause {} if entity.status != Some(Status::Active) => Plan::NoChange,
         Action::Pause {} => Plan::Change {
             before: Status::Active.as_str().to_owned(),
-            changes: Changes { status: Some(Status::Paused), ..Changes::default() },
+            changes: Box::new(Changes { status: Some(Status::Paused), ..Changes::default() }),
         },
         Action::SetBudget { daily_budget } if daily_budget.currency != client.account.currency => {
             Plan::NotApplicable("the rule's budget is in another currency than the ad account")
@@ -115,7 +115,7 @@ fn plan(action: &Action, entity: &Entity, client: &AccountClient) -> Plan {
             Some(now) if now == daily_budget.amount => Plan::NoChange,
             Some(now) => Plan::Change {
                 before: now.to_string(),
-                changes: Changes { daily_budget: Some(daily_budget.amount), ..Changes::default() },
+                changes: Box::new(Changes { daily_budget: Some(daily_budget.amount), ..Changes::default() }),
             },
             None if entity.lifetime_budget.is_some() => {
                 Plan::NotApplicable("it has a lifetime budget, which is not set by the day")

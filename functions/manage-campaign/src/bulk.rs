@@ -10,8 +10,9 @@ mod view;
 
 use std::collections::BTreeMap;
 
+use connector::{EntityRead, Purpose};
 use domain::bulk::{BulkChange, BulkObject, BulkState};
-use domain::entity::Level;
+use domain::entity::{Entity, Level};
 use domain::id::{AdAccountId, BulkChangeId, EntityId};
 use domain::job::Job;
 use domain::tenant::Tenant;
@@ -33,7 +34,6 @@ use sha2::{Digest, Sha256};
 use store::StoreError;
 use store::account::AdAccount;
 use store::bulk::{BulkCause, StoredBulkChange};
-use store::entity::StoredEntity;
 
 use self::document::BulkDocument;
 use self::view::{BulkPreview, BulkResponse, BulkView};
@@ -187,16 +187,53 @@ impl ManageCampaign {
         account: &AdAccount,
         document: &BulkDocument,
     ) -> Result<Vec<BulkObject>, Error> {
-        let mut mistakes = document.check(account.currency);
-        let mut known: BTreeMap<(Level, EntityId), StoredEntity> = BTreeMap::new();
+        let (zone, now) = (account.time_zone()?, self.host.clock.now());
+        let mut mistakes = document.check(account.currency, &zone);
+        let mut known: BTreeMap<(Level, EntityId), Entity> = BTreeMap::new();
         for level in [Level::Campaign, Level::AdSet, Level::Ad] {
             let ids = document.ids(level);
             let stored = self.connector.table.entities_by_id(workspace, &account.id, level, &ids).await?;
-            known.extend(stored.into_iter().map(|stored| ((level, stored.entity.id.clone()), stored)));
+            let entities = stored.into_iter().map(|stored| stored.entity);
+            known.extend(entities.map(|entity| ((level, entity.id.clone()), entity)));
         }
-        let objects = document
-            .objects(|level, id| known.get(&(level, id.clone())).map(|stored| &stored.entity), &mut mistakes);
+        let to_read = [Level::AdSet, Level::Ad].map(|level| (level, document.ids_to_read(level)));
+        if mistakes.is_empty() && to_read.iter().any(|(_, ids)| !ids.is_empty()) {
+            for entity in self.read_now(workspace, account, to_read).await? {
+                known.insert((entity.level, entity.id.clone()), entity);
+            }
+        }
+        let found = |level, id: &EntityId| known.get(&(level, id.clone()));
+        let objects = document.objects(found, (&zone, now), &mut mistakes);
         if mistakes.is_empty() { Ok(objects) } else { Err(Error::Invalid(mistakes)) }
+    }
+
+    /// Reads objects at the platform, as far as it shows them.
+    async fn read_now(
+        &self,
+        workspace: &Tenant,
+        account: &AdAccount,
+        to_read: [(Level, Vec<EntityId>); 2],
+    ) -> Result<Vec<Entity>, Error> {
+        let client = self.connector.open(workspace, &account.id, Purpose::Action).await?;
+        let mut found = Vec::new();
+        let read = async {
+            for (level, mut ids) in to_read {
+                while !ids.is_empty() {
+                    for (id, read) in client.refresh_entities(level, &ids).await? {
+                        ids.retain(|one| *one != id);
+                        match read {
+                            EntityRead::Found(entity) => found.push(*entity),
+                            EntityRead::NotFound => {}
+                            EntityRead::Failed(error) => return Err(error),
+                        }
+                    }
+                }
+            }
+            Ok(())
+        };
+        let read = read.await;
+        client.close(read).await?;
+        Ok(found)
     }
 
     /// Stores a bulk change and has it begun. `None` when another request has done so.

@@ -1,78 +1,30 @@
 //! Changes and deletes entities: at Meta first, then in the table.
 
+mod values;
+
 use bytes::Bytes;
 use connector::{AccountClient, Purpose};
 use domain::entity::{Changes, EffectiveStatus, Entity, Level, Status};
 use domain::id::{AdAccountId, EntityId};
 use domain::job::Job;
-use domain::money::{Currency, Money};
-use domain::text::is_single_line;
+use domain::money::Currency;
 use domain::{Error, FieldError};
 use http::header::IF_MATCH;
 use http::{HeaderMap, Method, Request, StatusCode};
+use jiff::tz::TimeZone;
 use middleware::user_event;
 use middleware::version::require_match;
 use runtime::endpoint::{self, Endpoint};
 use runtime::request::{Json, NoQuery, RequestContext};
 use runtime::response::NoContent;
 use runtime::session::{Role, Session};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use store::entity::StoredEntity;
 
+pub(crate) use self::values::NewValues;
 use crate::ManageCampaign;
 use crate::list::{EntityFields, EntityReport};
-
-#[derive(Deserialize)]
-#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-#[cfg_attr(feature = "describe", schemars(extend("minProperties" = 1)))]
-pub(crate) struct Patch {
-    /// A new name.
-    #[serde(default, deserialize_with = "non_null")]
-    #[cfg_attr(feature = "describe", schemars(with = "String", length(max = MAX_NAME_CHARS), extend("pattern" = domain::text::SINGLE_LINE_PATTERN)))]
-    name: Option<String>,
-    /// A new status.
-    #[serde(default, deserialize_with = "non_null")]
-    #[cfg_attr(feature = "describe", schemars(with = "NewStatus"))]
-    status: Option<NewStatus>,
-    /// A new daily budget, where this entity holds one.
-    #[serde(default, deserialize_with = "non_null")]
-    #[cfg_attr(feature = "describe", schemars(with = "domain::money::Budget"))]
-    daily_budget: Option<Money>,
-    /// A new lifetime budget, where this entity holds one.
-    #[serde(default, deserialize_with = "non_null")]
-    #[cfg_attr(feature = "describe", schemars(with = "domain::money::Budget"))]
-    lifetime_budget: Option<Money>,
-}
-
-/// Maximum length of a name, in characters.
-pub(crate) const MAX_NAME_CHARS: usize = 400;
-
-/// Rejects null, which could be taken for a request to remove the value.
-fn non_null<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
-    T::deserialize(deserializer).map(Some)
-}
-
-/// What a person may set. Deleting has its own method.
-#[derive(Deserialize, Clone, Copy)]
-#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
-#[serde(rename_all = "UPPERCASE")]
-pub(crate) enum NewStatus {
-    Active,
-    Paused,
-    Archived,
-}
-
-impl From<NewStatus> for Status {
-    fn from(status: NewStatus) -> Self {
-        match status {
-            NewStatus::Active => Self::Active,
-            NewStatus::Paused => Self::Paused,
-            NewStatus::Archived => Self::Archived,
-        }
-    }
-}
 
 pub(crate) const CAMPAIGN: &str = "/v1/workspaces/{workspace}/ad-accounts/{ad_account}/campaigns/{id}";
 pub(crate) const ADSET: &str = "/v1/workspaces/{workspace}/ad-accounts/{ad_account}/adsets/{id}";
@@ -116,17 +68,25 @@ pub(crate) fn delete_entity(path: &'static str, level: Level) -> Endpoint<Manage
 impl ManageCampaign {
     async fn change_entity(
         self,
-        context: RequestContext<Session, EntityPath, NoQuery, Json<Patch>>,
+        context: RequestContext<Session, EntityPath, NoQuery, Json<NewValues>>,
         level: Level,
     ) -> Result<(HeaderMap, Json<EntityReport>), Error> {
-        let RequestContext { caller: session, path, body: Json(patch), request, .. } = context;
+        let RequestContext { caller: session, path, body: Json(values), request, .. } = context;
         let (workspace, EntityPath { ad_account, id }) = (&session.workspace, path);
         let account = self.connector.table.require_account(workspace, &ad_account).await?;
         let entity = self.entity(workspace, &account.id, level, &id).await?;
-        let changes = patch.changes(&entity, account.currency)?;
+        let zone = account.time_zone()?;
+        check_values(&values, &entity, account.currency, &zone)?;
         let client = self.connector.open(workspace, &account.id, Purpose::Action).await?;
         let result = async {
-            let entity = current(&client, &request, entity, account.currency).await?;
+            let entity = match values.sets_content() {
+                true => shown(&client, &request, &entity, account.currency).await?,
+                false => current(&client, &request, entity, account.currency).await?,
+            };
+            let at = |(field, message)| FieldError::new(field, message);
+            let changes = values.changes(&entity, &zone, self.host.clock.now());
+            let changes =
+                changes.map_err(|mistakes| Error::Invalid(mistakes.into_iter().map(at).collect()))?;
             let (before, after) = audit_diff(&entity, &changes);
             let event = user_event(&session, &format!("{level}.changed"), format!("{level}/{id}"))?;
             let event = event.in_account(&account.id).with_change(before, after);
@@ -239,13 +199,41 @@ async fn current(
     stored: Entity,
     currency: Currency,
 ) -> Result<Entity, Error> {
-    if !request.headers().contains_key(IF_MATCH) {
-        return Ok(stored);
+    match request.headers().contains_key(IF_MATCH) {
+        true => shown(client, request, &stored, currency).await,
+        false => Ok(stored),
     }
-    let shown = client.refresh(stored.level, &stored.id).await?;
-    let shown = shown.ok_or_else(|| Error::NotFound(format!("{} {}", stored.level, stored.id)))?;
+}
+
+/// Returns the entity to change as the platform shows it now.
+async fn shown(
+    client: &AccountClient,
+    request: &Request<Bytes>,
+    Entity { level, id, .. }: &Entity,
+    currency: Currency,
+) -> Result<Entity, Error> {
+    let shown = client.refresh(*level, id).await?;
+    let shown = shown.ok_or_else(|| Error::NotFound(format!("{level} {id}")))?;
     require_match(request, &EntityFields::new(shown.clone(), currency).version())?;
     Ok(shown)
+}
+
+/// Checks new values as far as that needs no call to the platform.
+fn check_values(
+    values: &NewValues,
+    entity: &Entity,
+    currency: Currency,
+    zone: &TimeZone,
+) -> Result<(), Error> {
+    let mut mistakes = values.check(currency, zone);
+    for mistake in mistakes.iter_mut().filter(|mistake| mistake.field.is_empty()) {
+        mistake.field = "body".to_owned();
+    }
+    if !mistakes.is_empty() {
+        return Err(Error::Invalid(mistakes));
+    }
+    let none = |kind| format!("{} {} holds no {kind} budget that could be changed", entity.level, entity.id);
+    values.missing_budget(entity).map_or(Ok(()), |kind| Err(Error::NoBudget(none(kind))))
 }
 
 /// Reads an entity again after a change, which may also have changed its effective status.
@@ -260,44 +248,4 @@ async fn refetch(
         client.refresh_descendants(level, id).await?;
     }
     Ok(current)
-}
-
-impl Patch {
-    fn changes(self, entity: &Entity, currency: Currency) -> Result<Changes, Error> {
-        let Self { name, status, daily_budget, lifetime_budget } = &self;
-        if name.is_none() && status.is_none() && daily_budget.is_none() && lifetime_budget.is_none() {
-            let message = "must set name, status, daily_budget or lifetime_budget";
-            return Err(FieldError::new("body", message).into());
-        }
-        if self.name.as_ref().is_some_and(|name| !is_single_line(name, MAX_NAME_CHARS)) {
-            let message = format!("must have 1 to {MAX_NAME_CHARS} characters, and no control characters");
-            return Err(FieldError::new("name", message).into());
-        }
-        for (kind, budget, before) in [
-            ("daily", daily_budget, entity.daily_budget),
-            ("lifetime", lifetime_budget, entity.lifetime_budget),
-        ] {
-            let Some(budget) = budget else { continue };
-            if budget.currency != currency {
-                let message = format!("must be {currency}, the ad account's currency");
-                return Err(FieldError::new(format!("{kind}_budget.currency"), message).into());
-            }
-            if !budget.is_budget() {
-                let message = Money::invalid_budget_message();
-                return Err(FieldError::new(format!("{kind}_budget.amount"), message).into());
-            }
-            if before.is_none() {
-                let (level, id) = (entity.level, &entity.id);
-                let why = format!("{level} {id} holds no {kind} budget that could be changed");
-                return Err(Error::NoBudget(why));
-            }
-        }
-        let amount = |budget: Option<Money>| budget.map(|budget| budget.amount);
-        Ok(Changes {
-            name: self.name,
-            status: self.status.map(Into::into),
-            daily_budget: amount(self.daily_budget),
-            lifetime_budget: amount(self.lifetime_budget),
-        })
-    }
 }

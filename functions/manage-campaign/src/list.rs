@@ -67,6 +67,24 @@ pub(crate) struct EntityFields {
     daily_budget: Option<Money>,
     #[serde(skip_serializing_if = "Option::is_none")]
     lifetime_budget: Option<Money>,
+    /// What a campaign may spend in all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    spend_cap: Option<Money>,
+    /// How it bids, where it holds the budget.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bid_strategy: Option<String>,
+    /// The bid, or the cost per result, of an ad set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bid_amount: Option<Money>,
+    /// The least return on ad spend of an ad set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    min_roas: Option<Decimal>,
+    /// When an ad set starts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start: Option<Timestamp>,
+    /// When an ad set ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    end: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     created_time: Option<Timestamp>,
     /// What keeps it from delivering.
@@ -83,6 +101,12 @@ impl EntityFields {
         Self {
             daily_budget: money(entity.daily_budget),
             lifetime_budget: money(entity.lifetime_budget),
+            spend_cap: money(entity.spend_cap),
+            bid_strategy: entity.bid_strategy,
+            bid_amount: money(entity.bid_amount),
+            min_roas: entity.min_roas,
+            start: entity.start,
+            end: entity.end,
             id: entity.id,
             campaign_id: entity.campaign_id,
             adset_id: entity.adset_id,
@@ -101,7 +125,17 @@ impl EntityFields {
 impl EntityFields {
     /// What people change; the rest is the platform's to say.
     pub(crate) fn version(&self) -> impl Serialize {
-        (&self.id, &self.name, &self.status, self.daily_budget, self.lifetime_budget)
+        let bids = (self.spend_cap, &self.bid_strategy, self.bid_amount, self.min_roas);
+        (
+            &self.id,
+            &self.name,
+            &self.status,
+            self.daily_budget,
+            self.lifetime_budget,
+            bids,
+            self.start,
+            self.end,
+        )
     }
 }
 

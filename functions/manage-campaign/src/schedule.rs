@@ -6,11 +6,11 @@ use domain::entity::{EffectiveStatus, Level};
 use domain::id::{AdAccountId, EntityId};
 use domain::job::Job;
 use domain::tenant::Tenant;
-use domain::{Error, FieldError};
+use domain::{Error, FieldError, local_time};
 use http::{Method, StatusCode};
 use jiff::SignedDuration;
 use jiff::civil::DateTime;
-use jiff::tz::{AmbiguousOffset, TimeZone};
+use jiff::tz::TimeZone;
 use middleware::user_event;
 use middleware::version::require_match;
 use runtime::endpoint::{self, Endpoint};
@@ -229,14 +229,9 @@ impl ManageCampaign {
             return Err(shape());
         }
         let zone = TimeZone::get(timezone).map_err(|error| Error::Internal(error.to_string()))?;
-        let local = zone.to_ambiguous_zoned(at);
-        if matches!(local.offset(), AmbiguousOffset::Gap { .. }) {
-            return Err(invalid(format!(
-                "{at} does not exist in {timezone}: clocks are set forward over it"
-            )));
-        }
-        // An ambiguous local time means the first one, as everywhere in AWS.
-        let moment = local.compatible().map_err(|error| invalid(error.to_string()))?;
+        let moment = local_time::resolve(at, &zone).ok_or_else(|| {
+            invalid(format!("{at} does not exist in {timezone}: clocks are set forward over it"))
+        })?;
         if moment.timestamp() <= self.host.clock.now() {
             return Err(invalid(format!("{at} in {timezone} is over")));
         }

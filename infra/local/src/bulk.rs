@@ -100,8 +100,14 @@ fn show_objects(answer: &Value, which: impl Fn(&Value) -> bool) -> anyhow::Resul
     for object in answer["objects"].as_array().into_iter().flatten().filter(|object| which(object)) {
         let text = |name: &str| object[name].as_str().unwrap_or_default();
         print(&format!("{} {}  {}", text("level"), text("id"), text("name")))?;
-        for (name, after) in object["after"].as_object().into_iter().flatten() {
-            print(&format!("  {name}: {} -> {}", shown(&object["before"][name]), shown(after)))?;
+        for (before, after) in [
+            (&object["before"], &object["after"]),
+            (&object["before"]["targeting"], &object["after"]["targeting"]),
+        ] {
+            let values = after.as_object().into_iter().flatten().filter(|(name, _)| *name != "targeting");
+            for (name, after) in values {
+                print(&format!("  {name}: {} -> {}", shown(&before[name]), shown(after)))?;
+            }
         }
         if !text("reason").is_empty() {
             print(&format!("  {}: {}", text("state"), text("reason")))?;
@@ -115,6 +121,7 @@ fn shown(value: &Value) -> String {
     match (value.as_str(), value["amount"].as_i64()) {
         (Some(text), _) => text.to_owned(),
         (None, Some(amount)) => format!("{amount} {}", value["currency"].as_str().unwrap_or_default()),
-        (None, None) => "nothing".to_owned(),
+        (None, None) if value.is_null() => "nothing".to_owned(),
+        (None, None) => value.to_string(),
     }
 }

@@ -1,12 +1,20 @@
 //! Entities of an ad account: campaigns, ad sets and ads.
 
+mod changes;
+
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+use jiff::Timestamp;
+use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::FieldError;
 use crate::id::EntityId;
+
+pub use self::changes::{Changes, given};
 
 /// Where in the hierarchy metrics or entities are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -164,6 +172,27 @@ pub struct Entity {
     /// Lifetime budget in minor units, where this entity holds the budget.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lifetime_budget: Option<i64>,
+    /// What a campaign may spend in all, in minor units.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spend_cap: Option<i64>,
+    /// How it bids, such as `COST_CAP`, where it holds the budget.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bid_strategy: Option<String>,
+    /// The bid, or the cost per result, of an ad set, in minor units.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bid_amount: Option<i64>,
+    /// The least return on ad spend of an ad set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_roas: Option<Decimal>,
+    /// When an ad set starts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<Timestamp>,
+    /// When an ad set ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<Timestamp>,
+    /// What is only known of an entity that was read alone or with few others, and never stored.
+    #[serde(skip)]
+    pub content: Content,
     /// What an ad set's delivery is optimised for, such as `OFFSITE_CONVERSIONS`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub optimization_goal: Option<String>,
@@ -201,6 +230,13 @@ impl Entity {
             objective: None,
             daily_budget: None,
             lifetime_budget: None,
+            spend_cap: None,
+            bid_strategy: None,
+            bid_amount: None,
+            min_roas: None,
+            start: None,
+            end: None,
+            content: Content::default(),
             optimization_goal: None,
             result: None,
             created_time: None,
@@ -208,6 +244,17 @@ impl Entity {
             review_feedback: Vec::new(),
         }
     }
+}
+
+/// What an entity shows, and to whom: too much to be read of every entity each time.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Content {
+    /// The platform's id of an ad's creative.
+    pub creative_id: Option<String>,
+    /// What an ad's links bring along.
+    pub url_tags: Option<String>,
+    /// Whom an ad set reaches and where, by the platform's names of it, each in one form for the same value.
+    pub targeting: BTreeMap<String, Value>,
 }
 
 /// Something that keeps an entity from delivering, in the platform's words.
@@ -262,50 +309,6 @@ pub struct Thumbnails {
     pub read: Vec<Thumbnail>,
     /// Ads whose pictures could not be read now.
     pub failed: Vec<EntityId>,
-}
-
-/// Values to set on an entity; absent values stay unchanged.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Changes {
-    /// The new name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// The new status: active, paused or archived.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub status: Option<Status>,
-    /// The new daily budget in minor units.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub daily_budget: Option<i64>,
-    /// The new lifetime budget in minor units.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lifetime_budget: Option<i64>,
-}
-
-impl Changes {
-    /// Returns what an entity has of the values that these set.
-    pub fn values_of(&self, entity: &Entity) -> Self {
-        Self {
-            name: self.name.as_ref().and(entity.name.clone()),
-            status: self.status.as_ref().and(entity.status.clone()),
-            daily_budget: self.daily_budget.and(entity.daily_budget),
-            lifetime_budget: self.lifetime_budget.and(entity.lifetime_budget),
-        }
-    }
-}
-
-impl fmt::Display for Changes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, status, daily_budget, lifetime_budget } = self;
-        let values = [
-            name.as_ref().map(|name| format!("name {name}")),
-            status.as_ref().map(|status| format!("status {}", status.as_str())),
-            daily_budget.map(|budget| format!("daily budget {budget}")),
-            lifetime_budget.map(|budget| format!("lifetime budget {budget}")),
-        ];
-        let values: Vec<_> = values.into_iter().flatten().collect();
-        f.write_str(if values.is_empty() { "nothing" } else { "" })?;
-        f.write_str(&values.join(", "))
-    }
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ pub mod id;
 pub mod job;
 pub mod launch;
 pub mod live;
+pub mod local_time;
 pub mod media;
 pub mod metrics;
 pub mod money;

@@ -17,7 +17,7 @@ use serde_json::value::RawValue;
 
 use crate::call::{Call, Effect, use_case};
 use crate::client::{Graph, UserClient, retry_delays};
-use crate::entities::{GraphEntity, fields};
+use crate::entities::{GraphEntity, fields_of_one};
 use crate::error::{CallKind, Details, GraphError};
 use crate::quota_lease::Charge;
 use crate::response::{Response, check_success, decode, decode_partly};
@@ -204,7 +204,8 @@ impl UserClient {
         level: Level,
         ids: &[EntityId],
     ) -> Vec<(EntityId, Result<Entity, GraphError>)> {
-        let read = |id: &EntityId| Item::get(id.as_str(), vec![("fields", fields(level).to_owned())]);
+        let read =
+            |id: &EntityId| Item::get(id.as_str(), vec![("fields", fields_of_one(level).into_owned())]);
         let items: Vec<_> = ids.iter().map(read).collect();
         let answers = self.batch::<Box<RawValue>>(&items).await;
         let objects = answers

@@ -1,5 +1,6 @@
 //! Creatives of ads. Only their name and status can be changed, so a new text requires a new creative.
 
+mod attached;
 mod content;
 mod spec;
 
@@ -15,6 +16,7 @@ use crate::page::Pages;
 use self::content::parts;
 pub use self::spec::{CardSpec, CreativeSpec, InstagramPostSpec, LinkSpec};
 
+pub(crate) use self::attached::{ATTACHED_FIELDS, Attached};
 pub(crate) use self::content::ad_creative;
 
 const FIELDS: &str =

@@ -1,20 +1,28 @@
 //! Reads campaigns, ad sets and ads.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use domain::entity::{EffectiveStatus, Entity, Issue, Level, ReviewFeedback, Status};
+use domain::entity::{Content, EffectiveStatus, Entity, Issue, Level, ReviewFeedback, Status};
 use domain::id::{AdAccountId, EntityId};
+use jiff::Timestamp;
+use rust_decimal::Decimal;
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::client::UserClient;
 use crate::error::GraphError;
 use crate::goal::{PromotedObject, result_measure};
+use crate::launch::ROAS_SCALE;
 use crate::page::Pages;
 use crate::response::decode_partly;
+use crate::targeting;
 
 /// Rows per page. Graph serves 500 flat rows, but not 500 rows with nested fields.
 const PAGE_ROWS: u32 = 500;
+
+const SECONDS_PER_YEAR: i64 = 366 * 24 * 60 * 60;
 
 impl UserClient {
     /// Lists every object of a level in an account, archived ones included.
@@ -66,7 +74,7 @@ impl UserClient {
 
     /// Reads the current state of an object.
     pub async fn entity(&self, level: Level, id: &EntityId) -> Result<Entity, GraphError> {
-        let body: Box<RawValue> = self.get(id.as_str(), &[("fields", fields(level))]).await?;
+        let body: Box<RawValue> = self.get(id.as_str(), &[("fields", &fields_of_one(level))]).await?;
         Ok(decode_partly::<GraphEntity>(body.get().as_bytes())?.into_entity(level))
     }
 }
@@ -110,14 +118,23 @@ pub(crate) fn fields(level: Level) -> &'static str {
     match level {
         Level::Account => "id",
         Level::Campaign => {
-            "id,name,status,configured_status,effective_status,objective,daily_budget,lifetime_budget,created_time,issues_info"
+            "id,name,status,configured_status,effective_status,objective,daily_budget,lifetime_budget,spend_cap,bid_strategy,created_time,issues_info"
         }
         Level::AdSet => {
-            "id,campaign_id,name,status,configured_status,effective_status,daily_budget,lifetime_budget,optimization_goal,promoted_object,created_time,issues_info"
+            "id,campaign_id,name,status,configured_status,effective_status,daily_budget,lifetime_budget,bid_strategy,bid_amount,bid_constraints,start_time,end_time,optimization_goal,promoted_object,created_time,issues_info"
         }
         Level::Ad => {
             "id,campaign_id,adset_id,name,status,configured_status,effective_status,created_time,issues_info,ad_review_feedback"
         }
+    }
+}
+
+/// Returns the fields to request of an object that is not read with hundreds of others: also what it shows, and to whom.
+pub(crate) fn fields_of_one(level: Level) -> Cow<'static, str> {
+    match level {
+        Level::AdSet => format!("{},targeting", fields(level)).into(),
+        Level::Ad => format!("{},creative{{id,url_tags}}", fields(level)).into(),
+        _ => fields(level).into(),
     }
 }
 
@@ -136,11 +153,34 @@ pub struct GraphEntity {
     daily_budget: Option<i64>,
     #[serde(default, deserialize_with = "minor_units")]
     lifetime_budget: Option<i64>,
+    #[serde(default, deserialize_with = "minor_units")]
+    spend_cap: Option<i64>,
+    bid_strategy: Option<String>,
+    #[serde(default, deserialize_with = "minor_units")]
+    bid_amount: Option<i64>,
+    bid_constraints: Option<BidConstraints>,
+    start_time: Option<String>,
+    end_time: Option<String>,
+    creative: Option<AttachedCreative>,
+    targeting: Option<Value>,
     optimization_goal: Option<String>,
     promoted_object: Option<PromotedObject>,
     created_time: Option<String>,
     issues_info: Option<Vec<IssueInfo>>,
     ad_review_feedback: Option<AdReviewFeedback>,
+}
+
+/// The least ROAS is written times [`ROAS_SCALE`](crate::launch::ROAS_SCALE).
+#[derive(Debug, Deserialize)]
+struct BidConstraints {
+    roas_average_floor: Option<i64>,
+}
+
+/// The creative of an ad, as far as it can be asked for with many ads.
+#[derive(Debug, Default, Deserialize)]
+struct AttachedCreative {
+    id: Option<String>,
+    url_tags: Option<String>,
 }
 
 /// Marketing API, "Ad Campaign Issues Info".
@@ -192,6 +232,11 @@ impl GraphEntity {
     /// Converts the object to the domain's form. `status` and `configured_status` are two names of the same value.
     pub fn into_entity(self, level: Level) -> Entity {
         let goal = self.optimization_goal.as_deref();
+        let creative = self.creative.unwrap_or_default();
+        let floor = self.bid_constraints.and_then(|bids| bids.roas_average_floor);
+        // A date before 1971 stands for none.
+        let moment =
+            |time: &str| time.parse::<Timestamp>().ok().filter(|at| at.as_second() > SECONDS_PER_YEAR);
         Entity {
             result: goal.and_then(|goal| result_measure(goal, self.promoted_object.as_ref())),
             level,
@@ -204,6 +249,17 @@ impl GraphEntity {
             objective: self.objective,
             daily_budget: self.daily_budget,
             lifetime_budget: self.lifetime_budget,
+            spend_cap: self.spend_cap,
+            bid_strategy: self.bid_strategy,
+            bid_amount: self.bid_amount,
+            min_roas: floor.map(|floor| Decimal::from(floor) / Decimal::from(ROAS_SCALE)),
+            start: self.start_time.as_deref().and_then(moment),
+            end: self.end_time.as_deref().and_then(moment),
+            content: Content {
+                url_tags: creative.url_tags.filter(|tags| !tags.is_empty()),
+                creative_id: creative.id,
+                targeting: self.targeting.as_ref().map(targeting::values).unwrap_or_default(),
+            },
             optimization_goal: self.optimization_goal,
             created_time: self.created_time,
             issues: self.issues_info.into_iter().flatten().map(Issue::from).collect(),

@@ -1,8 +1,9 @@
-//! Creates, changes and deletes campaigns, ad sets and ads.
+//! Creates and deletes campaigns, ad sets and ads.
 
 mod ad;
 mod ad_set;
 mod audience;
+mod audience_edit;
 mod bid;
 mod day_part;
 mod defaults;
@@ -17,13 +18,12 @@ mod spec;
 use std::borrow::Cow;
 use std::time::Duration;
 
-use domain::entity::{Changes, Level};
+use domain::entity::Level;
 use domain::id::EntityId;
 use domain::launch::{Launch, Step};
 use serde::Deserialize;
 
 use self::form::{form, path};
-use crate::batch::Item;
 use crate::client::UserClient;
 use crate::creative::VALIDATE_ONLY;
 use crate::error::{Details, GraphError};
@@ -31,8 +31,16 @@ use crate::error_code::ThrottleScope;
 use crate::media::VideoState;
 
 pub use self::ad::AdSpec;
+pub(crate) use self::ad::{INVALID_URL_TAGS, are_url_tags};
 pub use self::ad_set::AdSetSpec;
+#[cfg(feature = "describe")]
+pub use self::ad_set::TIME_PATTERN;
+#[cfg(feature = "describe")]
+pub use self::bid::BidStrategy;
+pub(crate) use self::bid::{INVALID_ROAS, ROAS_SCALE, STRATEGIES, needs_bid, needs_roas, roas_floor};
+
 pub use self::audience::{Audience, City, Gender, Placements};
+pub use self::audience_edit::{AudienceEdit, TargetingEdit};
 pub use self::day_part::{Day, DayPart};
 pub use self::defaults::LaunchDefaults;
 pub use self::duplicate::{DuplicateAd, DuplicateAdSet, DuplicateSpec, LaunchPlan};
@@ -129,36 +137,10 @@ impl UserClient {
         Ok(found.into_iter().map(|object| object.id).collect())
     }
 
-    /// Sets values of an object. Idempotent, because the values are targets.
-    pub async fn change(&self, id: &EntityId, changes: &Changes) -> Result<(), GraphError> {
-        let form = change_form(changes);
-        let form: Vec<_> = form.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        self.update(id.as_str(), &form).await
-    }
-
-    /// [`Self::change`] of several objects, in batches, with a result for each in their order.
-    pub async fn change_all(&self, changes: &[(EntityId, Changes)]) -> Vec<Result<(), GraphError>> {
-        let update = |(id, changes): &(EntityId, Changes)| Item::update(id.as_str(), change_form(changes));
-        let items: Vec<Item> = changes.iter().map(update).collect();
-        let answers = self.batch::<serde::de::IgnoredAny>(&items).await;
-        answers.into_iter().map(|answer| answer.map(drop)).collect()
-    }
-
     /// Deletes an object and everything below it. Succeeds when it is already gone.
     pub async fn remove(&self, id: &EntityId) -> Result<(), GraphError> {
         self.delete(id.as_str(), &[]).await
     }
-}
-
-fn change_form(changes: &Changes) -> Vec<(&'static str, String)> {
-    let Changes { name, status, daily_budget, lifetime_budget } = changes;
-    let form = [
-        ("name", name.clone()),
-        ("status", status.as_ref().map(|status| status.as_str().to_owned())),
-        ("daily_budget", daily_budget.map(|amount| amount.to_string())),
-        ("lifetime_budget", lifetime_budget.map(|amount| amount.to_string())),
-    ];
-    form.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
 }
 
 /// Returns the request that creates the object of a step, as a dry run shows it.

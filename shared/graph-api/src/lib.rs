@@ -4,6 +4,7 @@
 //! [`GraphError`] whose variant determines what the caller does next.
 
 mod call;
+pub mod change;
 pub mod client;
 pub mod error;
 mod error_code;
@@ -37,6 +38,7 @@ pub mod page;
 pub mod regulation;
 pub mod signed_request;
 pub mod subscription;
+mod targeting;
 mod thumbnail;
 pub mod webhook;
 

@@ -15,8 +15,8 @@ from adflight_client.models import (
     LaunchSpec,
     LaunchView,
     NewStatus,
+    NewValues,
     NotFoundProblem,
-    Patch,
     Rule,
     RuleSpec,
 )
@@ -40,10 +40,10 @@ assert len(found) > 5 and all(float(one.measures.spend) >= 0 for one in found)
 one = {"id": system["campaigns"][2], **account}
 before = get_campaign.sync(**one, client=client)
 assert isinstance(before, EntityReport), before
-paused = update_campaign.sync(**one, client=client, body=Patch(status=NewStatus.PAUSED))
+paused = update_campaign.sync(**one, client=client, body=NewValues(status=NewStatus.PAUSED))
 assert isinstance(paused, EntityReport) and paused.status == "PAUSED", paused
 if before.status == "ACTIVE":
-    update_campaign.sync(**one, client=client, body=Patch(status=NewStatus.ACTIVE))
+    update_campaign.sync(**one, client=client, body=NewValues(status=NewStatus.ACTIVE))
 
 spec = RuleSpec.from_dict(system["rule_document"])
 rule = create_rule.sync(system["workspace"], client=client, body=spec)

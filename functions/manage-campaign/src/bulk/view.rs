@@ -1,5 +1,7 @@
 //! Bulk changes as people see them.
 
+use std::collections::BTreeMap;
+
 use domain::Error;
 use domain::bulk::{BulkObject, BulkObjectState, BulkState};
 use domain::entity::{Changes, Level, Status};
@@ -10,10 +12,31 @@ use jiff::Timestamp;
 use runtime::Response;
 use runtime::request::Json;
 use runtime::response::IntoResponse;
+use rust_decimal::Decimal;
 use serde::Serialize;
+use serde_json::Value;
 use store::bulk::StoredBulkChange;
 
-/// Values of an object.
+/// A value, or null for none: of optional properties null is said nowhere else.
+#[cfg(feature = "describe")]
+struct OrNone<T>(std::marker::PhantomData<T>);
+
+#[cfg(feature = "describe")]
+impl<T: schemars::JsonSchema> schemars::JsonSchema for OrNone<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        format!("{}OrNone", T::schema_name()).into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({"oneOf": [generator.subschema_for::<T>(), {"type": "null"}]})
+    }
+}
+
+/// Values of an object; `null` for none.
 #[derive(Serialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 struct ValuesView {
@@ -25,13 +48,50 @@ struct ValuesView {
     daily_budget: Option<Money>,
     #[serde(skip_serializing_if = "Option::is_none")]
     lifetime_budget: Option<Money>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "describe", schemars(with = "OrNone<Money>"))]
+    spend_cap: Option<Option<Money>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bid_strategy: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "describe", schemars(with = "OrNone<Money>"))]
+    bid_amount: Option<Option<Money>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "describe", schemars(with = "OrNone<Decimal>"))]
+    min_roas: Option<Option<Decimal>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "describe", schemars(with = "OrNone<Timestamp>"))]
+    end: Option<Option<Timestamp>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "describe", schemars(with = "OrNone<String>"))]
+    url_tags: Option<Option<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    creative_id: Option<String>,
+    /// By their paths in Meta's `targeting`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    targeting: BTreeMap<String, Value>,
 }
 
 impl ValuesView {
     fn new(changes: Changes, currency: Currency) -> Self {
-        let Changes { name, status, daily_budget, lifetime_budget } = changes;
         let money = |amount: Option<i64>| amount.map(|amount| Money { amount, currency });
-        Self { name, status, daily_budget: money(daily_budget), lifetime_budget: money(lifetime_budget) }
+        Self {
+            name: changes.name,
+            status: changes.status,
+            daily_budget: money(changes.daily_budget),
+            lifetime_budget: money(changes.lifetime_budget),
+            spend_cap: changes.spend_cap.map(money),
+            bid_strategy: changes.bid_strategy,
+            bid_amount: changes.bid_amount.map(money),
+            min_roas: changes.min_roas,
+            start: changes.start,
+            end: changes.end,
+            url_tags: changes.url_tags,
+            creative_id: changes.creative_id,
+            targeting: changes.targeting,
+        }
     }
 }
 

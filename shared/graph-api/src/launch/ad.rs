@@ -46,19 +46,20 @@ pub struct AdSpec {
     pub shop_destination: bool,
 }
 
+pub(crate) const INVALID_URL_TAGS: &str = "must be parameters such as utm_source=meta&utm_medium=paid, without ? before them, 1,000 characters at most";
+
+/// Returns whether a text is what Meta may add to a link after its `?`.
+pub(crate) fn are_url_tags(text: &str) -> bool {
+    is_single_line(text, MAX_URL_TAGS_CHARS) && !text.starts_with(['?', '&']) && !text.contains([' ', '#'])
+}
+
 impl AdSpec {
     pub(super) fn check(&self, destination: Option<&str>, path: &str, found: &mut Findings) {
         let domain = self.conversion_domain.as_deref();
         let field = format!("{path}.conversion_domain");
         found.require(domain.is_none_or(is_domain), &field, INVALID_DOMAIN_MESSAGE);
         let tags = self.url_tags.as_deref();
-        let are_tags = |tags: &str| {
-            is_single_line(tags, MAX_URL_TAGS_CHARS)
-                && !tags.starts_with(['?', '&'])
-                && !tags.contains([' ', '#'])
-        };
-        let message = "must be parameters such as utm_source=meta&utm_medium=paid, without ? before them";
-        found.require(tags.is_none_or(are_tags), &format!("{path}.url_tags"), message);
+        found.require(tags.is_none_or(are_url_tags), &format!("{path}.url_tags"), INVALID_URL_TAGS);
         let word = |word: &String| {
             (1..=64).contains(&word.len())
                 && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use domain::FieldError;
+use domain::local_time;
 use domain::money::Money;
 use domain::text::{is_enum_constant, is_single_line};
 use jiff::Timestamp;
-use jiff::civil::DateTime;
-use jiff::tz::{AmbiguousOffset, TimeZone};
+use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 use super::audience::{Audience, Placements};
@@ -120,7 +120,7 @@ pub struct AdSetSpec {
 
 /// A local time, or one with an offset.
 #[cfg(feature = "describe")]
-const TIME_PATTERN: &str = "^20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?(Z|[+-][0-9]{2}:?[0-9]{2})?$";
+pub const TIME_PATTERN: &str = "^20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?(Z|[+-][0-9]{2}:?[0-9]{2})?$";
 
 fn default_billing_event() -> String {
     "IMPRESSIONS".to_owned()
@@ -237,20 +237,5 @@ impl AdSetSpec {
 /// Returns a time with its offset in a zone; `None` for text of another shape, and for a local time that does not exist
 /// there.
 fn with_offset(time: &str, zone: &TimeZone) -> Option<String> {
-    // A day alone could mean its beginning or its end, and a zone that is named would be ignored.
-    if !time.contains('T') || time.contains(['[', ' ']) {
-        return None;
-    }
-    let zoned = match time.parse::<Timestamp>() {
-        Ok(moment) => moment.to_zoned(zone.clone()),
-        Err(_) => {
-            let local = zone.to_ambiguous_zoned(time.parse::<DateTime>().ok()?);
-            if matches!(local.offset(), AmbiguousOffset::Gap { .. }) {
-                return None;
-            }
-            // Of a time that comes twice the first, as for activations.
-            local.compatible().ok()?
-        }
-    };
-    Some(zoned.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string())
+    local_time::read(time, zone).map(|zoned| zoned.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string())
 }

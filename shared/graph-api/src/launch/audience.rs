@@ -1,13 +1,14 @@
 //! Who sees an ad set's ads, and where they appear.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::findings::Findings;
 #[cfg(feature = "describe")]
 use super::spec::MAX_LIST_ENTRIES;
 use super::{AdSetSpec, LaunchSpec};
 use crate::id::ObjectId;
+use crate::targeting;
 
 /// Special ad categories whose audiences may not be chosen by age, gender or postcode (Marketing API, "Special Ad
 /// Category").
@@ -94,7 +95,39 @@ pub enum Gender {
     Female,
 }
 
+pub(super) const COUNTRIES: &str = "geo_locations.countries";
+pub(super) const ADVANTAGE_AUDIENCE: &str = "targeting_automation.advantage_audience";
+
 impl Audience {
+    /// Returns its values, each with its field here and its path in Meta's `targeting`.
+    pub(super) fn values(&self) -> [(&'static str, &'static str, Value); 13] {
+        let keys = |ids: &[ObjectId]| ids.iter().map(|key| json!({"key": key})).collect::<Value>();
+        let ids = |ids: &[ObjectId]| ids.iter().map(|id| json!({"id": id})).collect::<Value>();
+        let city = |city: &City| match city.radius_km {
+            Some(km) => json!({"key": city.key, "radius": km, "distance_unit": "kilometer"}),
+            None => json!({"key": city.key}),
+        };
+        let gender = self.gender.map(|gender| match gender {
+            Gender::Male => [1],
+            Gender::Female => [2],
+        });
+        [
+            ("regions", "geo_locations.regions", keys(&self.regions)),
+            ("cities", "geo_locations.cities", self.cities.iter().map(city).collect()),
+            ("zips", "geo_locations.zips", self.zips.iter().map(|zip| json!({"key": zip})).collect()),
+            ("excluded_countries", "excluded_geo_locations.countries", json!(self.excluded_countries)),
+            ("excluded_regions", "excluded_geo_locations.regions", keys(&self.excluded_regions)),
+            ("age_min", "age_min", json!(self.age_min)),
+            ("age_max", "age_max", json!(self.age_max)),
+            ("gender", "genders", json!(gender)),
+            ("locales", "locales", json!(self.locales)),
+            ("interests", "flexible_spec.0.interests", ids(&self.interests)),
+            ("behaviors", "flexible_spec.0.behaviors", ids(&self.behaviors)),
+            ("custom_audiences", "custom_audiences", ids(&self.custom_audiences)),
+            ("excluded_custom_audiences", "excluded_custom_audiences", ids(&self.excluded_custom_audiences)),
+        ]
+    }
+
     /// Returns whether it names places that need no country.
     pub(super) fn has_places(&self) -> bool {
         !self.regions.is_empty() || !self.cities.is_empty() || !self.zips.is_empty()
@@ -105,7 +138,8 @@ impl Audience {
         self.zips.iter().filter_map(|zip| Some(zip.split_once(':')?.0))
     }
 
-    pub(super) fn check(&self, ad_set: &AdSetSpec, spec: &LaunchSpec, path: &str, found: &mut Findings) {
+    /// Checks each value by itself.
+    pub(super) fn check_values(&self, path: &str, found: &mut Findings) {
         let at = |field: &str| format!("{path}.{field}");
         for (entries, field) in [
             (self.regions.len(), "regions"),
@@ -136,16 +170,24 @@ impl Audience {
         );
         let near = self.cities.iter().all(|city| city.radius_km.is_none_or(|km| (17..=80).contains(&km)));
         found.require(near, &at("cities"), "may reach 17 to 80 km around a city");
+        for (field, age) in [("age_min", self.age_min), ("age_max", self.age_max)] {
+            let is_age = age.is_none_or(|age| (13..=65).contains(&age));
+            found.require(is_age, &at(field), "must be 13 to 65");
+        }
+        let twice = self.custom_audiences.iter().any(|id| self.excluded_custom_audiences.contains(id));
+        let message = "excludes an audience that custom_audiences includes";
+        found.require(!twice, &at("excluded_custom_audiences"), message);
+    }
+
+    pub(super) fn check(&self, ad_set: &AdSetSpec, spec: &LaunchSpec, path: &str, found: &mut Findings) {
+        self.check_values(path, found);
+        let at = |field: &str| format!("{path}.{field}");
         let (youngest, oldest) = (self.age_min.unwrap_or(18), self.age_max.unwrap_or(65));
-        found.require((13..=65).contains(&youngest), &at("age_min"), "must be 13 to 65");
         found.require(
             (youngest..=65).contains(&oldest),
             &at("age_max"),
             "must be at least age_min, and 65 at most",
         );
-        let twice = self.custom_audiences.iter().any(|id| self.excluded_custom_audiences.contains(id));
-        let message = "excludes an audience that custom_audiences includes";
-        found.require(!twice, &at("excluded_custom_audiences"), message);
         if ad_set.advantage_audience {
             let message = "is a suggestion with advantage_audience, and Meta takes 25 at most";
             found.require(youngest <= 25, &at("age_min"), message);
@@ -258,6 +300,14 @@ impl Placements {
         }
     }
 
+    /// Returns its values by their paths in Meta's `targeting`.
+    pub(super) fn values(&self) -> impl Iterator<Item = (&'static str, Value)> {
+        // From February 2027 on Meta looks beyond the devices and systems that are named, unless it is told not to.
+        let setting = if self.names_devices() { json!({"device": 0}) } else { Value::Null };
+        let lists = self.lists().map(|(name, list)| (name, json!(list)));
+        lists.into_iter().chain([("targeting_automation.individual_setting", setting)])
+    }
+
     /// Returns whether it names devices or systems.
     fn names_devices(&self) -> bool {
         !self.user_os.is_empty() || !self.user_device.is_empty()
@@ -266,70 +316,17 @@ impl Placements {
 
 /// Returns the `targeting` of an ad set.
 pub(super) fn targeting(ad_set: &AdSetSpec) -> Value {
-    let mut geo = Map::new();
-    let mut put = |name: &str, values: Vec<Value>| {
-        if !values.is_empty() {
-            geo.insert(name.to_owned(), values.into());
-        }
-    };
-    let nobody = Audience::default();
-    let audience = ad_set.audience.as_ref().unwrap_or(&nobody);
-    let keys = |ids: &[ObjectId]| ids.iter().map(|key| json!({"key": key})).collect::<Vec<_>>();
-    put("countries", ad_set.countries.iter().map(|country| json!(country)).collect());
-    put("regions", keys(&audience.regions));
-    let city = |city: &City| match city.radius_km {
-        Some(km) => json!({"key": city.key, "radius": km, "distance_unit": "kilometer"}),
-        None => json!({"key": city.key}),
-    };
-    put("cities", audience.cities.iter().map(city).collect());
-    put("zips", audience.zips.iter().map(|zip| json!({"key": zip})).collect());
-
-    let mut targeting = json!({
-        "geo_locations": geo,
-        "targeting_automation": {"advantage_audience": u8::from(ad_set.advantage_audience)},
-    });
-    let mut excluded = Map::new();
-    if !audience.excluded_countries.is_empty() {
-        excluded.insert("countries".to_owned(), json!(audience.excluded_countries));
-    }
-    if !audience.excluded_regions.is_empty() {
-        excluded.insert("regions".to_owned(), keys(&audience.excluded_regions).into());
-    }
-    let ids = |ids: &[ObjectId]| ids.iter().map(|id| json!({"id": id})).collect::<Vec<_>>();
-    let mut interests = Map::new();
-    for (name, list) in [("interests", &audience.interests), ("behaviors", &audience.behaviors)] {
-        if !list.is_empty() {
-            interests.insert(name.to_owned(), ids(list).into());
-        }
-    }
-    let gender = audience.gender.map(|gender| match gender {
-        Gender::Male => [1],
-        Gender::Female => [2],
-    });
-    let parts = [
-        ("excluded_geo_locations", (!excluded.is_empty()).then(|| excluded.into())),
-        ("age_min", audience.age_min.map(Value::from)),
-        ("age_max", audience.age_max.map(Value::from)),
-        ("genders", gender.map(|gender| json!(gender))),
-        ("locales", (!audience.locales.is_empty()).then(|| json!(audience.locales))),
-        ("flexible_spec", (!interests.is_empty()).then(|| json!([interests]))),
-        ("custom_audiences", some_list(ids(&audience.custom_audiences))),
-        ("excluded_custom_audiences", some_list(ids(&audience.excluded_custom_audiences))),
+    let audience = ad_set.audience.iter().flat_map(Audience::values).map(|(_, path, value)| (path, value));
+    let placed = ad_set.placements.iter().flat_map(Placements::values);
+    let values = [
+        (COUNTRIES, json!(ad_set.countries)),
+        (ADVANTAGE_AUDIENCE, json!(u8::from(ad_set.advantage_audience))),
     ];
-    let placed = ad_set.placements.iter().flat_map(Placements::lists);
-    let placed = placed.map(|(name, list)| (name, (!list.is_empty()).then(|| json!(list))));
-    for (name, value) in parts.into_iter().chain(placed) {
-        if let Some(value) = value {
-            targeting[name] = value;
+    let mut targeting = json!({"geo_locations": {}});
+    for (path, value) in values.into_iter().chain(audience).chain(placed) {
+        if !(value.is_null() || value == json!([])) {
+            targeting::set(&mut targeting, path, value);
         }
-    }
-    // From February 2027 on Meta looks beyond the devices and systems that are named, unless it is told not to.
-    if ad_set.placements.as_ref().is_some_and(Placements::names_devices) {
-        targeting["targeting_automation"]["individual_setting"] = json!({"device": 0});
     }
     targeting
-}
-
-fn some_list(values: Vec<Value>) -> Option<Value> {
-    (!values.is_empty()).then(|| values.into())
 }

@@ -66,7 +66,7 @@ fn add_ad_set(form: &mut Form, launch: &Launch, spec: &LaunchSpec, step: Step, a
         form.push(("bid_strategy", bid::strategy(spec).to_owned()));
     }
     form.extend(amount("bid_amount", ad_set.bid_amount));
-    let floor = ad_set.min_roas.as_deref().and_then(bid::roas_floor);
+    let floor = ad_set.min_roas.as_deref().and_then(bid::read_roas);
     form.extend(floor.map(|floor| ("bid_constraints", json!({"roas_average_floor": floor}).to_string())));
     form.extend(ad_set.start.clone().map(|start| ("start_time", start)));
     form.extend(ad_set.end.clone().map(|end| ("end_time", end)));

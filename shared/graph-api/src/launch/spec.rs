@@ -89,7 +89,7 @@ pub struct LaunchDocument {
     /// How to bid: `LOWEST_COST_WITHOUT_CAP`, the default, takes no amounts; `LOWEST_COST_WITH_BID_CAP` and `COST_CAP`
     /// take the `bid_amount` of each ad set, `LOWEST_COST_WITH_MIN_ROAS` its `min_roas`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "describe", schemars(with = "Option<bid::Strategy>"))]
+    #[cfg_attr(feature = "describe", schemars(with = "Option<bid::BidStrategy>"))]
     bid_strategy: Option<String>,
     /// What the campaign may spend in all.
     #[serde(default, skip_serializing_if = "Option::is_none")]

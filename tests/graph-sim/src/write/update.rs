@@ -42,6 +42,9 @@ fn node<'a>(world: &'a World, operation: &Operation) -> Result<&'a Node, GraphEr
 
 fn draft<'a>(world: &'a World, node: &'a Node, write: &'a Write) -> Result<Draft<'a>, GraphError> {
     let mut draft = Draft::change(world, node, write)?;
+    for bid in dropped_bids(node, Params(&write.params)) {
+        draft.fields.remove(bid);
+    }
     // An object cannot be moved to another parent.
     for parent in ["campaign_id", "adset_id"] {
         set(&mut draft.fields, parent.to_owned(), node.fields.get(parent).cloned().unwrap_or_default());
@@ -78,6 +81,13 @@ pub(super) fn execute(world: &mut World, operation: &Operation, write: &Write) -
     Ok(json!({ "success": true }))
 }
 
+/// Returns the amounts of an ad set that go with its bid strategy: another one takes others, or none.
+fn dropped_bids(node: &Node, params: Params<'_>) -> impl Iterator<Item = &'static str> {
+    let is_other =
+        params.text("bid_strategy").is_some_and(|strategy| node.text("bid_strategy") != Some(strategy));
+    ["bid_amount", "bid_constraints"].into_iter().filter(move |bid| is_other && params.text(bid).is_none())
+}
+
 /// Sets the fields and the status of an object.
 fn apply(world: &mut World, id: &str, changes: Vec<(String, Value)>, write: &Write) {
     let status = write.params.get("status");
@@ -89,6 +99,9 @@ fn apply(world: &mut World, id: &str, changes: Vec<(String, Value)>, write: &Wri
     let Some(node) = world.nodes.get(id) else { return };
     let zone = world.owner(node).zone.clone();
     let Some(node) = world.nodes.get_mut(id) else { return };
+    for bid in dropped_bids(node, Params(&write.params)).collect::<Vec<_>>() {
+        node.fields.remove(bid);
+    }
     for (name, value) in changes {
         set(&mut node.fields, name, value);
     }

@@ -43,7 +43,7 @@ fn by_percent(ids: &[&str], percent: i64) -> Value {
 
 static KEYS: AtomicI64 = AtomicI64::new(0);
 
-async fn post(scenario: &Scenario, path: &str, body: Option<&Value>) -> Value {
+pub(crate) async fn post(scenario: &Scenario, path: &str, body: Option<&Value>) -> Value {
     let account = scenario.account().unwrap();
     let path = format!("ad-accounts/{account}/bulk-changes{path}");
     let key = format!("key-{}", KEYS.fetch_add(1, Ordering::SeqCst));
@@ -52,7 +52,7 @@ async fn post(scenario: &Scenario, path: &str, body: Option<&Value>) -> Value {
 }
 
 /// Delivers jobs until a bulk change is done, and returns it.
-async fn done(scenario: &Scenario, begun: &Value) -> Value {
+pub(crate) async fn done(scenario: &Scenario, begun: &Value) -> Value {
     let (account, id) = (scenario.account().unwrap(), begun["id"].as_str().unwrap());
     let path = format!("ad-accounts/{account}/bulk-changes/{id}");
     for _ in 0..20 {
@@ -379,7 +379,7 @@ async fn an_ad_set_whose_budget_may_not_be_changed_now_does_not_hold_up_the_othe
             .await
             .unwrap();
     }
-    let to = json!({"to": {"amount": 7_000, "currency": "SGD"}});
+    let to = json!({"amount": 7_000, "currency": "SGD"});
     let set = json!({"changes": [{"level": "adset", "ids": ids, "set": {"daily_budget": to}}]});
     let begun = post(&scenario, "", Some(&set)).await;
     scenario.system.runner.settle().await.unwrap();

@@ -26,6 +26,7 @@ mod defaults;
 mod discovery;
 mod due;
 mod duplicate;
+mod edits;
 mod entity_sync;
 mod fact_schedules;
 mod faults;

@@ -1,0 +1,234 @@
+//! Changes campaigns, ad sets and ads.
+
+use std::collections::HashMap;
+
+use domain::entity::{Changes, Entity, Level};
+use domain::id::EntityId;
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::{Value, json};
+
+use crate::batch::Item;
+use crate::client::UserClient;
+use crate::creative::{ATTACHED_FIELDS, Attached};
+use crate::error::GraphError;
+use crate::launch::{
+    INVALID_ROAS, INVALID_URL_TAGS, STRATEGIES, are_url_tags, needs_bid, needs_roas, roas_floor,
+};
+use crate::targeting::{SECOND_NARROWING, with_values};
+
+impl UserClient {
+    /// Sets values of an object. Idempotent, because the values are targets.
+    pub async fn change(&self, id: &EntityId, changes: &Changes) -> Result<(), GraphError> {
+        let shown: Option<Current> = match shown_fields(changes) {
+            Some(fields) => Some(self.get(id.as_str(), &[("fields", fields)]).await?),
+            None => None,
+        };
+        let form = change_form(changes, shown);
+        let form: Vec<_> = form.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        self.update(id.as_str(), &form).await
+    }
+
+    /// [`Self::change`] of several objects, in batches, with a result for each in their order.
+    pub async fn change_all(&self, changes: &[(EntityId, Changes)]) -> Vec<Result<(), GraphError>> {
+        let mut shown = self.read_shown(changes).await;
+        let (mut results, mut places, mut items) = (Vec::new(), Vec::new(), Vec::new());
+        for (id, changes) in changes {
+            let shown = shown.remove(id).transpose();
+            results.push(shown.map(|shown| {
+                places.push(results.len());
+                items.push(Item::update(id.as_str(), change_form(changes, shown)));
+            }));
+        }
+        for (place, answer) in places.into_iter().zip(self.batch::<IgnoredAny>(&items).await) {
+            results[place] = answer.map(drop);
+        }
+        results
+    }
+
+    /// Reads what changes replace whole.
+    async fn read_shown(
+        &self,
+        changes: &[(EntityId, Changes)],
+    ) -> HashMap<EntityId, Result<Current, GraphError>> {
+        let read = |(id, changes): &(EntityId, Changes)| {
+            let fields = shown_fields(changes)?.to_owned();
+            Some((id.clone(), Item::get(id.as_str(), vec![("fields", fields)])))
+        };
+        let (ids, items): (Vec<_>, Vec<_>) = changes.iter().filter_map(read).unzip();
+        ids.into_iter().zip(self.batch(&items).await).collect()
+    }
+}
+
+/// What a change replaces whole, as Meta shows it: the values that stay are given once more.
+#[derive(Default, Deserialize)]
+struct Current {
+    creative: Option<Attached>,
+    targeting: Option<Value>,
+}
+
+/// Returns the fields of what a change replaces whole.
+fn shown_fields(changes: &Changes) -> Option<&'static str> {
+    if changes.url_tags.is_some() {
+        return Some(ATTACHED_FIELDS);
+    }
+    (!changes.targeting.is_empty()).then_some("targeting")
+}
+
+/// Checks a change against what Meta demands of an object, and adds what follows from it: a strategy without an amount takes
+/// the amount away. Returns each mistake with its field.
+pub fn complete_change(
+    entity: &Entity,
+    changes: &mut Changes,
+    now: Timestamp,
+) -> Vec<(&'static str, String)> {
+    let mut mistakes = Vec::new();
+    let mut require = |holds: bool, field: &'static str, message: String| {
+        if !holds {
+            mistakes.push((field, message));
+        }
+    };
+    let Entity { level, id, .. } = entity;
+    for (field, is_set, of) in [
+        ("spend_cap", changes.spend_cap.is_some(), Level::Campaign),
+        ("bid_amount", changes.bid_amount.is_some(), Level::AdSet),
+        ("min_roas", changes.min_roas.is_some(), Level::AdSet),
+        ("start", changes.start.is_some(), Level::AdSet),
+        ("end", changes.end.is_some(), Level::AdSet),
+        ("url_tags", changes.url_tags.is_some(), Level::Ad),
+        ("creative_id", changes.creative_id.is_some(), Level::Ad),
+        ("audience", !changes.targeting.is_empty(), Level::AdSet),
+    ] {
+        require(!is_set || *level == of, field, format!("must be absent: {level} {id} has none"));
+    }
+    if let Some(strategy) = &changes.bid_strategy {
+        let holds_budget = entity.daily_budget.is_some() || entity.lifetime_budget.is_some();
+        require(
+            holds_budget,
+            "bid_strategy",
+            format!("must be absent: {level} {id} holds no budget, and bids as what holds it"),
+        );
+        require(
+            STRATEGIES.contains(&strategy.as_str()),
+            "bid_strategy",
+            format!("must be one of {}", STRATEGIES.join(", ")),
+        );
+        if *level == Level::AdSet {
+            // The amounts of the strategy before go with it.
+            if !needs_bid(strategy) && changes.bid_amount.is_none() && entity.bid_amount.is_some() {
+                changes.bid_amount = Some(None);
+            }
+            if !needs_roas(strategy) && changes.min_roas.is_none() && entity.min_roas.is_some() {
+                changes.min_roas = Some(None);
+            }
+        }
+    }
+    // An ad set below a campaign's budget may not say how it bids.
+    let strategy = changes.bid_strategy.as_deref().or(entity.bid_strategy.as_deref());
+    if let Some(strategy) = strategy.filter(|_| *level == Level::AdSet) {
+        for (field, needs, before, after, is_set) in [
+            (
+                "bid_amount",
+                needs_bid(strategy),
+                entity.bid_amount.is_some(),
+                changes.bid_amount.map(|bid| bid.is_some()),
+                changes.bid_amount.is_some(),
+            ),
+            (
+                "min_roas",
+                needs_roas(strategy),
+                entity.min_roas.is_some(),
+                changes.min_roas.map(|roas| roas.is_some()),
+                changes.min_roas.is_some(),
+            ),
+        ] {
+            let concerns = is_set || changes.bid_strategy.is_some();
+            let has = after.unwrap_or(before);
+            require(!concerns || !needs || has, field, format!("must be there: {strategy} needs it"));
+            require(!concerns || needs || !has, field, format!("must be absent: {strategy} takes none"));
+        }
+    }
+    let floor = changes.min_roas.flatten();
+    require(floor.is_none_or(|roas| roas_floor(roas).is_some()), "min_roas", INVALID_ROAS.to_owned());
+    if let Some(start) = changes.start {
+        let has_begun = entity.start.is_some_and(|start| start <= now);
+        require(!has_begun, "start", format!("must be absent: {level} {id} has begun already"));
+        require(start > now, "start", "must be after now".to_owned());
+    }
+    let end = changes.end.unwrap_or(entity.end);
+    if changes.start.is_some() || changes.end.is_some() {
+        let start = changes.start.or(entity.start);
+        let follows = end.is_none_or(|end| end > now && start.is_none_or(|start| end > start));
+        require(follows, "end", "must be after now and after the start".to_owned());
+    }
+    let is_lifetime = entity.lifetime_budget.is_some();
+    require(
+        changes.end != Some(None) || !is_lifetime,
+        "end",
+        "must be there: a lifetime budget is spent until then".to_owned(),
+    );
+    let tags = changes.url_tags.iter().flatten();
+    require(tags.into_iter().all(|tags| are_url_tags(tags)), "url_tags", INVALID_URL_TAGS.to_owned());
+    require(
+        changes.creative_id.is_none() || changes.url_tags.is_none(),
+        "url_tags",
+        "must be absent: they belong to the creative, which creative_id replaces".to_owned(),
+    );
+    if *level == Level::AdSet && !changes.targeting.is_empty() {
+        let mut targeting = entity.content.targeting.clone();
+        let narrows_twice = targeting.contains_key(SECOND_NARROWING);
+        let message = || {
+            format!("{level} {id} narrows its audience in more than one step, which only Ads Manager changes")
+        };
+        require(
+            !narrows_twice || !changes.targeting.keys().any(|path| path.starts_with("flexible_spec")),
+            "audience",
+            message(),
+        );
+        targeting.extend(changes.targeting.clone());
+        let is_place =
+            |(path, value): (&String, &Value)| path.starts_with("geo_locations.") && !value.is_null();
+        let message = "must leave a country, region, city or postcode";
+        require(targeting.iter().any(is_place), "countries", message.to_owned());
+    }
+    mistakes
+}
+
+/// Spend caps are taken away by the largest one (Marketing API, "Campaign").
+const NO_SPEND_CAP: &str = "922337203685478";
+
+/// An end is taken away by this (Marketing API, "Ad Set").
+const NO_END: &str = "0";
+
+/// Returns the parameters of a change. A bid that is taken away goes with its strategy: Meta takes none as a value.
+fn change_form(changes: &Changes, shown: Option<Current>) -> Vec<(&'static str, String)> {
+    let Changes { name, status, daily_budget, lifetime_budget, spend_cap, bid_strategy, bid_amount, .. } =
+        changes;
+    let Changes { min_roas, start, end, url_tags, .. } = changes;
+    let time = |at: &Timestamp| at.strftime("%Y-%m-%dT%H:%M:%S+0000").to_string();
+    let floor = min_roas.flatten().and_then(roas_floor);
+    let Current { creative: attached, targeting } = shown.unwrap_or_default();
+    let retagged = attached.zip(url_tags.as_ref());
+    let retagged = retagged.map(|(creative, tags)| creative.with_url_tags(tags.as_deref()));
+    let creative = changes.creative_id.as_ref().map(|id| json!({"creative_id": id})).or(retagged);
+    let targeting = targeting.map(|targeting| with_values(targeting, &changes.targeting));
+    let form = [
+        ("name", name.clone()),
+        ("status", status.as_ref().map(|status| status.as_str().to_owned())),
+        ("daily_budget", daily_budget.map(|amount| amount.to_string())),
+        ("lifetime_budget", lifetime_budget.map(|amount| amount.to_string())),
+        (
+            "spend_cap",
+            spend_cap.map(|cap| cap.map_or_else(|| NO_SPEND_CAP.to_owned(), |cap| cap.to_string())),
+        ),
+        ("bid_strategy", bid_strategy.clone()),
+        ("bid_amount", bid_amount.flatten().map(|amount| amount.to_string())),
+        ("bid_constraints", floor.map(|floor| json!({"roas_average_floor": floor}).to_string())),
+        ("start_time", start.as_ref().map(time)),
+        ("end_time", end.as_ref().map(|end| end.as_ref().map_or_else(|| NO_END.to_owned(), time))),
+        ("creative", creative.map(|creative| creative.to_string())),
+        ("targeting", targeting.map(|targeting| targeting.to_string())),
+    ];
+    form.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+}
