@@ -26,7 +26,7 @@ with open(os.environ["ADFLIGHT_SYSTEM"], encoding="utf-8") as file:
 # Fields of queries and bodies whose valid values depend on the account or on the day (2026-11-20 there).
 SINCE = ["2026-10-20", "2026-11-02"]
 UNTIL = ["2026-11-02", "2026-11-20"]
-ACTIVATE_AT = ["2026-12-24T09:00:00", "2027-03-01T00:30"]
+SCHEDULE_AT = ["2026-12-24T09:00:00", "2027-03-01T00:30"]
 TIMEZONE = ["Asia/Singapore", "Europe/Berlin"]
 
 
@@ -35,7 +35,7 @@ def existing_values(path, method, name):
     if name == "id":
         kind = next(kind for kind in ("campaigns", "adsets", "ads") if f"/{kind}/" in path)
         # A deleted resource is gone for every other request, so deletions get their own.
-        deletes = method == "delete" and not path.endswith("/schedule")
+        deletes = method == "delete" and "/schedules/" not in path
         return SYSTEM[kind][-3:] if deletes else SYSTEM[kind][:-3]
     if name == "ad_account" and path.endswith("/facts"):
         return ["import_shop"]
@@ -129,7 +129,8 @@ def before_load_schema(context, raw_schema):
         if "daily_budget" in action["properties"]:
             action["properties"]["daily_budget"] = budget
     restrict(schemas["Budget"]["properties"]["currency"], [SYSTEM["currency"]])
-    restrict(schemas["NewSchedule"]["properties"]["activate_at"], ACTIVATE_AT)
+    restrict(schemas["NewSchedule"]["properties"]["at"], SCHEDULE_AT)
+    del schemas["NewSchedule"]["properties"]["scope"]
     restrict(schemas["NewSchedule"]["properties"]["timezone"], TIMEZONE + [None])
     # Identities that are valid together: Meta has one pair for Thailand and Brazil.
     for name in ("AdSetSpec", "LaunchDefaults", "LaunchDefaultsInput"):

@@ -247,7 +247,7 @@ impl AuthMeta {
             Ok(_) | Err(StoreError::Conflict) => {}
             Err(error) => return Err(error.into()),
         }
-        for activation in table.activations(workspace, account).await? {
+        for activation in table.schedules(workspace, account).await? {
             self.host.schedules.cancel_timer(&activation.timer).await?;
         }
         Ok(())

@@ -8,6 +8,7 @@ use domain::entity::{Changes, EffectiveStatus, Entity, Level, Status};
 use domain::id::{AdAccountId, EntityId};
 use domain::job::Job;
 use domain::money::Currency;
+use domain::schedule::ScheduledAction;
 use domain::{Error, FieldError};
 use http::header::IF_MATCH;
 use http::{HeaderMap, Method, Request, StatusCode};
@@ -157,10 +158,12 @@ impl ManageCampaign {
         let removed = removed.await;
         client.close(removed).await?;
         if level == Level::Campaign {
-            match self.cancel_activation(&session, &account, &id).await {
-                // An activation in progress finds the campaign deleted and fails; the deletion stands.
-                Ok(_) | Err(Error::Conflict(_)) => {}
-                Err(error) => return Err(error),
+            for action in [ScheduledAction::Activate, ScheduledAction::Pause, ScheduledAction::Archive] {
+                match self.cancel_pending(&session, &account, &id, action).await {
+                    // What is being done finds the campaign deleted and fails; the deletion stands.
+                    Ok(_) | Err(Error::Conflict(_)) => {}
+                    Err(error) => return Err(error),
+                }
             }
         }
         // Meta deletes the descendants as well and no longer lists any of them.

@@ -4,7 +4,6 @@
 //! the table as Meta then returns the entity. A launch and a scheduled activation are state machines in the table, so
 //! that work resumes after a crash between any two steps.
 
-mod activate;
 mod background;
 mod bulk;
 mod change;
@@ -36,6 +35,7 @@ pub static ENDPOINTS: LazyLock<Vec<Endpoint<ManageCampaign>>> = LazyLock::new(||
         list::show_entity(change::CAMPAIGN, Level::Campaign),
         change::change_entity(change::CAMPAIGN, Level::Campaign),
         change::delete_entity(change::CAMPAIGN, Level::Campaign),
+        schedule::list_schedules(),
         schedule::get_schedule(),
         schedule::set_schedule(),
         schedule::cancel_schedule(),
@@ -86,8 +86,8 @@ impl ManageCampaign {
     /// Processes a job.
     pub async fn process(&self, job: Job) -> Result<(), Error> {
         match job {
-            Job::ActivateCampaign { workspace, ad_account, campaign, timer } => {
-                self.activate(&workspace, &ad_account, &campaign, &timer).await
+            Job::RunSchedule { workspace, ad_account, campaign, action, timer } => {
+                self.run_schedule(&workspace, &ad_account, (&campaign, action), &timer).await
             }
             Job::ApplyBulkChange { workspace, ad_account, bulk_change } => {
                 self.apply_bulk_change(&workspace, &ad_account, &bulk_change).await

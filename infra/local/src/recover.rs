@@ -21,7 +21,7 @@ use serde::de::DeserializeOwned;
 use serde_dynamo::aws_sdk_dynamodb_1::from_item;
 use store::account::AdAccount;
 use store::launch::StoredLaunch;
-use store::schedule::{Activation, ActivationState};
+use store::schedule::{Schedule, ScheduleState};
 
 use crate::cloud::{Cloud, TABLE};
 use crate::functions::Functions;
@@ -74,9 +74,9 @@ pub(crate) async fn recover(cloud: &Cloud, functions: &Functions) -> anyhow::Res
             jobs.push(Job::ApplyBulkChange { workspace, ad_account, bulk_change: id });
         }
     }
-    for (workspace, account, activation) in scan::<Activation>(cloud, "SCHEDULE#").await? {
+    for (workspace, account, activation) in scan::<Schedule>(cloud, "SCHEDULE#").await? {
         let account = account.context("a schedule outside an ad account")?;
-        if matches!(activation.state, ActivationState::Scheduled | ActivationState::Activating) {
+        if matches!(activation.state, ScheduleState::Scheduled | ScheduleState::Running) {
             functions.manage_campaign().set_timer(&workspace, &account, &activation).await?;
         }
     }

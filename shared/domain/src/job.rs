@@ -8,6 +8,7 @@ use crate::dataset::Dataset;
 use crate::date::{DateRange, IsoWeek};
 use crate::entity::Level;
 use crate::id::{AdAccountId, BulkChangeId, ConnectionId, EntityId, LaunchId, PlatformUserId, WorkspaceId};
+use crate::schedule::ScheduledAction;
 use crate::tenant::{Tenant, trusted};
 
 /// A job queue: one per function that processes jobs, each with a dead-letter queue.
@@ -188,8 +189,9 @@ pub enum Job {
         /// The changes of one delivery that concern the same subject.
         changes: Vec<WebhookChange>,
     },
-    /// Activates a campaign at its scheduled time.
-    ActivateCampaign {
+    /// Does what is scheduled for a campaign.
+    #[serde(alias = "activate_campaign")]
+    RunSchedule {
         /// The workspace.
         #[serde(with = "trusted")]
         workspace: Tenant,
@@ -197,6 +199,9 @@ pub enum Job {
         ad_account: AdAccountId,
         /// The campaign.
         campaign: EntityId,
+        /// What is to be done.
+        #[serde(default)]
+        action: ScheduledAction,
         /// Id of the timer. A timer that has been replaced or withdrawn does nothing.
         timer: String,
     },
@@ -271,7 +276,7 @@ impl Job {
             }
             Self::EvaluateRules { .. } => Queue::EvaluateRules,
             Self::WebhookChanges { .. } => Queue::WebhookIngest,
-            Self::ActivateCampaign { .. } | Self::ApplyBulkChange { .. } | Self::ResumeLaunch { .. } => {
+            Self::RunSchedule { .. } | Self::ApplyBulkChange { .. } | Self::ResumeLaunch { .. } => {
                 Queue::ManageCampaign
             }
         }
@@ -320,8 +325,8 @@ impl Job {
             Self::DiscoverAccounts { workspace, .. } => of("discover_accounts", workspace, None),
             Self::DeleteWorkspace { workspace } => of("delete_workspace", workspace, None),
             Self::CheckConnection { workspace, .. } => of("check_connection", workspace, None),
-            Self::ActivateCampaign { workspace, ad_account, .. } => {
-                of("activate_campaign", workspace, Some(ad_account))
+            Self::RunSchedule { workspace, ad_account, .. } => {
+                of("run_schedule", workspace, Some(ad_account))
             }
             Self::ApplyBulkChange { workspace, ad_account, .. } => {
                 of("apply_bulk_change", workspace, Some(ad_account))
@@ -408,7 +413,7 @@ mod tests {
             format!(r#""job":"evaluate_rules",{account}"#),
             r#""job":"webhook_changes","changes":[{"digest":"d","object":"o","field":"f","time":1}]"#
                 .to_owned(),
-            format!(r#""job":"activate_campaign",{account},"campaign":"1","timer":"t""#),
+            format!(r#""job":"run_schedule",{account},"campaign":"1","action":"pause","timer":"t""#),
             r#""job":"take_due""#.to_owned(),
             r#""job":"watch_accounts""#.to_owned(),
             r#""job":"watch_accounts","shard":3"#.to_owned(),

@@ -24,6 +24,7 @@ pub mod platform;
 pub mod results;
 pub mod role;
 pub mod rule;
+pub mod schedule;
 pub mod tenant;
 pub mod text;
 pub mod totals;

@@ -21,6 +21,7 @@ use domain::id::{
 };
 use domain::media::FileDigest;
 use domain::platform::Platform;
+use domain::schedule::ScheduledAction;
 use domain::tenant::Tenant;
 use facts::{BlockLevel, Segment};
 use jiff::Timestamp;
@@ -339,9 +340,20 @@ pub fn segment(ws: &Tenant, account: &AdAccountId, dataset: Dataset, place: &Seg
     key(fact_partition(ws, account, dataset, IsoWeek::of(place.day)), place.sort_key())
 }
 
-/// Builds the key of a campaign's scheduled activation.
-pub fn schedule(ws: &Tenant, account: &AdAccountId, campaign: &EntityId) -> Key {
-    key(account_partition(ws, account), format!("SCHEDULE#{campaign}"))
+/// Begins the sort key of a schedule.
+pub const SCHEDULE_PREFIX: &str = "SCHEDULE#";
+
+/// Builds the key of a campaign's schedule for an action.
+pub fn schedule(ws: &Tenant, account: &AdAccountId, campaign: &EntityId, action: ScheduledAction) -> Key {
+    key(account_partition(ws, account), format!("{SCHEDULE_PREFIX}{}", schedule_position(campaign, action)))
+}
+
+/// Returns what tells a schedule from the others of its account.
+pub fn schedule_position(campaign: &EntityId, action: ScheduledAction) -> String {
+    match action {
+        ScheduledAction::Activate => campaign.to_string(),
+        ScheduledAction::Pause | ScheduledAction::Archive => format!("{campaign}#{}", action.as_str()),
+    }
 }
 
 /// Builds the key of how far the platform's log of an ad account was read.

@@ -1,7 +1,8 @@
-//! Scheduled activations of campaigns.
+//! Schedules of campaigns.
 
 use domain::entity::Level;
 use domain::id::{AdAccountId, EntityId};
+use domain::schedule::ScheduledAction;
 use domain::tenant::Tenant;
 use jiff::civil::DateTime;
 use serde::{Deserialize, Serialize};
@@ -10,31 +11,34 @@ use crate::audit::EventRecord;
 use crate::key;
 use crate::table::{ConditionExpression, ITEM_NOT_EXISTS, StoreError, Table, number};
 
-/// When a campaign is to be activated.
+/// When something is to be done with a campaign.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
-pub struct Activation {
+pub struct Schedule {
     /// The campaign.
     pub campaign: EntityId,
+    /// What is to be done.
+    #[serde(default)]
+    pub action: ScheduledAction,
     /// Local time.
     pub at: DateTime,
     /// The IANA zone in which `at` is read.
     pub timezone: String,
     /// Raised with every change; each change is conditional on the one before.
     pub version: u64,
-    /// The timer that activates it: any other that comes due does nothing.
+    /// The timer that runs it: any other that comes due does nothing.
     pub timer: String,
     /// What is activated with the campaign. Until it is activated that may be open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<ActivationScope>,
     /// Where it stands.
-    pub state: ActivationState,
+    pub state: ScheduleState,
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
     /// Ad sets and ads that cannot deliver although they were to, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub problems: Vec<ActivationProblem>,
+    pub problems: Vec<ScheduleProblem>,
 }
 
 /// What is activated with a campaign.
@@ -51,7 +55,7 @@ pub enum ActivationScope {
 /// Something that cannot deliver.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
-pub struct ActivationProblem {
+pub struct ScheduleProblem {
     /// Ad set or ad.
     pub level: Level,
     /// Its id.
@@ -63,51 +67,75 @@ pub struct ActivationProblem {
     pub reason: String,
 }
 
-/// Where an activation stands.
+/// Where a schedule stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
-pub enum ActivationState {
+pub enum ScheduleState {
     /// Waiting for its time.
     Scheduled,
-    /// Its time has come and the campaign is being activated: too late to cancel.
-    Activating,
+    /// Its time has come and it is being done: too late to cancel.
+    #[serde(alias = "activating")]
+    Running,
     /// Withdrawn by a person.
     Cancelled,
-    /// The campaign was activated.
-    Activated,
-    /// The platform refused, or nothing in the campaign can deliver; `failure` says why.
+    /// It was done.
+    #[serde(alias = "activated")]
+    Done,
+    /// The platform refused, or nothing in an activated campaign can deliver; `failure` says why.
     Failed,
 }
 
+impl Schedule {
+    /// Returns what tells it from the others of its account.
+    pub fn position(&self) -> String {
+        key::schedule_position(&self.campaign, self.action)
+    }
+}
+
 impl Table {
-    /// Reads a campaign's activation.
-    pub async fn activation(
+    /// Reads a campaign's schedule for an action.
+    pub async fn schedule(
         &self,
         ws: &Tenant,
         account: &AdAccountId,
         campaign: &EntityId,
-    ) -> Result<Option<Activation>, StoreError> {
-        self.get(&key::schedule(ws, account, campaign)).await
+        action: ScheduledAction,
+    ) -> Result<Option<Schedule>, StoreError> {
+        self.get(&key::schedule(ws, account, campaign, action)).await
     }
 
-    /// Lists the activations of an account.
-    pub async fn activations(
+    /// Lists the schedules of an account.
+    pub async fn schedules(&self, ws: &Tenant, account: &AdAccountId) -> Result<Vec<Schedule>, StoreError> {
+        self.query_prefix(&key::account_partition(ws, account), key::SCHEDULE_PREFIX).await
+    }
+
+    /// Lists the schedules of an account by campaign, or those of one: a page, after a position if there is one.
+    pub async fn schedules_after(
         &self,
         ws: &Tenant,
         account: &AdAccountId,
-    ) -> Result<Vec<Activation>, StoreError> {
-        self.query_prefix(&key::account_partition(ws, account), "SCHEDULE#").await
+        campaign: Option<&EntityId>,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Schedule>, StoreError> {
+        let prefix = key::SCHEDULE_PREFIX;
+        let of = campaign.map_or_else(|| prefix.to_owned(), |campaign| format!("{prefix}{campaign}"));
+        // '\u{1}' sorts before every character of an id, '#' before its digits, '\u{7f}' after.
+        let first = after.map_or_else(|| of.clone(), |after| format!("{prefix}{after}\u{1}"));
+        let last = if campaign.is_some() { format!("{of}#\u{7f}") } else { format!("{of}\u{7f}") };
+        let partition = key::account_partition(ws, account);
+        self.query_first(&partition, first.max(of).as_str(), &last, limit, |_| true).await
     }
 
-    /// Writes an activation whose version is one above `before`, and records its event. [`StoreError::Conflict`] when
+    /// Writes a schedule whose version is one above `before`, and records its event. [`StoreError::Conflict`] when
     /// it changed in the meantime.
-    pub async fn upsert_activation(
+    pub async fn upsert_schedule(
         &self,
         ws: &Tenant,
         account: &AdAccountId,
-        activation: &Activation,
-        before: Option<&Activation>,
+        schedule: &Schedule,
+        before: Option<&Schedule>,
         event: Option<&EventRecord>,
     ) -> Result<(), StoreError> {
         let condition = match before {
@@ -117,7 +145,7 @@ impl Table {
                 values: vec![(":version", number(before.version))],
             },
         };
-        let key = key::schedule(ws, account, &activation.campaign);
-        self.transact_recorded(ws, vec![self.put_action_if(&key, activation, condition)?], event).await
+        let key = key::schedule(ws, account, &schedule.campaign, schedule.action);
+        self.transact_recorded(ws, vec![self.put_action_if(&key, schedule, condition)?], event).await
     }
 }

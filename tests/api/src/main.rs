@@ -77,8 +77,8 @@ async fn describe_system(scenario: &Scenario) -> anyhow::Result<Value> {
     let begun = json!({"kind": "video", "name": "Film", "bytes": 1_000_000});
     call(Method::PUT, &format!("ad-accounts/{account}/files/{file}"), Some(begun)).await?;
     for campaign in campaigns.iter().take(2).filter_map(Value::as_str) {
-        let path = format!("ad-accounts/{account}/campaigns/{campaign}/schedule");
-        call(Method::PUT, &path, Some(json!({"activate_at": "2026-12-24T09:00:00"}))).await?;
+        let path = format!("ad-accounts/{account}/campaigns/{campaign}/schedules/activate");
+        call(Method::PUT, &path, Some(json!({"at": "2026-12-24T09:00:00"}))).await?;
     }
     let invite = async |name: &str, role: &str| {
         let invitation = json!({"email": address(name), "role": role});
@@ -142,6 +142,7 @@ async fn describe_system(scenario: &Scenario) -> anyhow::Result<Value> {
         "bulk_change": bulk["id"],
         "media": fetched["id"],
         "sha256": file,
+        "action": "activate",
         "campaigns": campaigns,
         "adsets": first(format!("ad-accounts/{account}/adsets")).await?,
         "ads": first(format!("ad-accounts/{account}/ads")).await?,

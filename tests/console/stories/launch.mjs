@@ -83,8 +83,8 @@ export async function a_launch_is_written_checked_sent_and_started({ open, syste
   const [launch] = (await system.api("launches")).data;
   assert.equal(launch.name, "From the document");
   for (let tries = 0; ; tries += 1) {
-    const { state } = await system.api(`ad-accounts/${launch.ad_account}/campaigns/${launch.campaign_id}/schedule`);
-    if (state === "activated") break;
+    const { state } = await system.api(`ad-accounts/${launch.ad_account}/campaigns/${launch.campaign_id}/schedules/activate`);
+    if (state === "done") break;
     assert.ok(tries < 50, state);
     await tab.page.waitForTimeout(100);
   }

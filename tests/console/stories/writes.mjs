@@ -1,6 +1,7 @@
 // Changes at Meta: in place, with undo, by the keyboard, and many at once.
 
 import assert from "node:assert/strict";
+import { join } from "node:path";
 
 async function table(open, system) {
   const tab = await open();
@@ -106,6 +107,7 @@ export async function budgets_of_several_are_changed_with_a_preview({ open, syst
   for (const id of ids) await tab.page.click(`tr[data-key="${id}"] input[type=checkbox]`);
   await tab.page.click(".bulk >> text=Budget");
   await tab.page.fill("dialog[open] input", "10");
+  await tab.page.waitForSelector("dialog[open] button[type=submit]:not([disabled])");
   const then = await tab.page.$$eval("dialog[open] tbody tr", (rows) => rows.map((row) => row.lastElementChild.textContent));
   const money = new Intl.NumberFormat("en-GB", { minimumFractionDigits: 2 });
   assert.deepEqual(then.sort(), before.map((amount) => money.format(Math.round(amount * 1.1) / 100)).sort());
@@ -113,6 +115,63 @@ export async function budgets_of_several_are_changed_with_a_preview({ open, syst
   for (const [index, id] of ids.entries()) await until(() => entity(id), ({ daily_budget }) => daily_budget.amount === Math.round(before[index] * 1.1));
   await tab.page.click(".toast button:has-text('Undo')");
   for (const [index, id] of ids.entries()) await until(() => entity(id), ({ daily_budget }) => daily_budget.amount === before[index]);
+}
+
+export async function ends_and_names_of_several_are_changed_with_a_preview_of_each({ open, system, screenshots }) {
+  const { tab, account } = await table(open, system);
+  await tab.page.click("[aria-label=Level] >> text=Ad sets");
+  await tab.page.waitForFunction(() => document.querySelectorAll("table.grid tbody tr[data-key]").length > 5);
+  await tab.settled();
+  const adSet = (id) => system.api(`ad-accounts/${account.id}/adsets/${id}`);
+  const shown = await tab.page.$$eval("table.grid tbody tr[data-key]", (rows) => rows.map(({ dataset }) => dataset.key));
+  const alive = [];
+  for (const id of shown) if ((await adSet(id)).status === "ACTIVE" && alive.length < 2) alive.push(id);
+  for (const id of alive) await tab.page.click(`tr[data-key="${id}"] input[type=checkbox]`);
+  await tab.page.click(".bulk >> text=More");
+  tab.expected.add(400);
+  // A text that would make a name too long is refused for each, before anything is changed.
+  await tab.page.fill("dialog[open] input", "x".repeat(390));
+  await tab.page.waitForSelector("dialog[open] .refusals:has-text('400 characters')");
+  await tab.page.click("dialog[open] >> text=Text after");
+  await tab.page.fill("dialog[open] input", " (autumn)");
+  await tab.page.waitForSelector("dialog[open] td:has-text('(autumn)')");
+  await tab.page.screenshot({ path: join(screenshots, "change-of-many.png") });
+  await tab.page.click("dialog[open] button[type=submit]");
+  for (const id of alive) await until(() => adSet(id), ({ name }) => name.endsWith(" (autumn)"));
+  await tab.page.click(".toast button:has-text('Undo')");
+  for (const id of alive) await until(() => adSet(id), ({ name }) => !name.endsWith(" (autumn)"));
+
+  for (const id of alive) await tab.page.click(`tr[data-key="${id}"] input[type=checkbox]`);
+  await tab.page.click(".bulk >> text=More");
+  await tab.page.selectOption("dialog[open] select", "end");
+  await tab.page.fill("dialog[open] input", "2030-12-24T18:00");
+  await tab.page.waitForSelector("dialog[open] td:has-text('2030')");
+  await tab.page.click("dialog[open] button[type=submit]");
+  for (const id of alive) await until(() => adSet(id), ({ end }) => end?.startsWith("2030-12-24T"));
+  await tab.page.click(".toast button:has-text('Undo')");
+  for (const id of alive) await until(() => adSet(id), ({ end }) => end === undefined);
+}
+
+export async function a_campaign_gets_a_time_to_pause_and_loses_it({ open, system, screenshots }) {
+  const { tab, account } = await table(open, system);
+  const [{ id }] = (await system.api(`ad-accounts/${account.id}/campaigns?effective_status=ACTIVE&limit=1`)).data;
+  await tab.page.goto(`${system.url}/w/demo/${account.id}/campaigns/${id}`);
+  const card = tab.page.locator("section[aria-label=Schedule]");
+  await card.getByLabel("What").selectOption("pause");
+  tab.expected.add(400);
+  await card.getByLabel(/^When/).fill("2020-01-01T18:00");
+  await card.getByRole("button", { name: "Schedule" }).click();
+  await card.locator("[role=alert]:has-text('is over')").waitFor();
+  await card.getByLabel(/^When/).fill("2030-12-24T18:00");
+  await card.getByRole("button", { name: "Schedule" }).click();
+  await card.locator("[data-schedule=pause]:has-text('2030')").waitFor();
+  await card.scrollIntoViewIfNeeded();
+  await tab.page.screenshot({ path: join(screenshots, "schedule.png") });
+  const stored = () => system.api(`ad-accounts/${account.id}/campaigns/${id}/schedules/pause`);
+  assert.deepEqual([(await stored()).at, (await stored()).state], ["2030-12-24T18:00:00", "scheduled"]);
+  await card.getByRole("button", { name: "Cancel" }).click();
+  await until(stored, ({ state }) => state === "cancelled");
+  await card.locator("[data-schedule=pause]").waitFor({ state: "detached" });
 }
 
 export async function an_amount_is_read_as_the_persons_language_writes_it({ open, system }) {

@@ -60,7 +60,8 @@ export function days(since: string, until: string): string {
 export function moment(at: string, timeZone: string, today?: string): string {
   const time = dateFormat({ hour: "2-digit", minute: "2-digit", timeZone }).format(new Date(at));
   const onDay = dayIn(new Date(at), timeZone);
-  return onDay === today ? time : `${time}, ${day(onDay)}`;
+  const isThisYear = onDay.slice(0, 4) === String(new Date().getFullYear());
+  return onDay === today ? time : `${time}, ${day(onDay, { day: "numeric", month: "short", ...(!isThisYear && { year: "numeric" }) })}`;
 }
 
 /** Returns the day of a moment in a time zone, as the API writes it. */

@@ -157,8 +157,8 @@ async fn cancel_a_schedule(
     campaign: &str,
 ) -> anyhow::Result<()> {
     let before = schedules(environment).await?;
-    let path = format!("{}campaigns/{campaign}/schedule", environment.ad_account());
-    let wanted = json!({"activate_at": "2099-12-01T09:00:00", "timezone": "America/New_York"});
+    let path = format!("{}campaigns/{campaign}/schedules/activate", environment.ad_account());
+    let wanted = json!({"at": "2099-12-01T09:00:00", "timezone": "America/New_York"});
     api.call(Method::PUT, &path, Some(&wanted)).await?;
     let during = schedules(environment).await?;
     let new: Vec<&Value> = during.iter().filter(|schedule| !before.contains(schedule)).collect();
@@ -179,20 +179,20 @@ async fn cancel_a_schedule(
 /// Checks that the timer fires, that the campaign is active at Meta, and that the timer is deleted.
 async fn activate(environment: &TestEnvironment, api: &ApiClient, campaign: &str) -> anyhow::Result<()> {
     let before = schedules(environment).await?;
-    let path = format!("{}campaigns/{campaign}/schedule", environment.ad_account());
+    let path = format!("{}campaigns/{campaign}/schedules/activate", environment.ad_account());
     let soon = (environment.now() + ACTIVATION_DELAY).strftime("%Y-%m-%dT%H:%M:%S").to_string();
-    let planned = json!({"activate_at": soon, "timezone": "UTC"});
+    let planned = json!({"at": soon, "timezone": "UTC"});
     let planned = api.call(Method::PUT, &path, Some(&planned)).await?;
     ensure!(planned["state"] == "scheduled", "{planned}");
     let paused = environment.sim.campaign(campaign).context("no campaign")?;
     ensure!(paused["status"] == "PAUSED", "too early: {paused}");
     let view = environment.until("the campaign is activated", async || {
         let view = api.call(Method::GET, &path, None).await?;
-        let open = view["state"] == "scheduled" || view["state"] == "activating";
+        let open = view["state"] == "scheduled" || view["state"] == "running";
         Ok(if open { Err(view) } else { Ok(view) })
     });
     let view = view.await?;
-    ensure!(view["state"] == "activated", "{view}");
+    ensure!(view["state"] == "done", "{view}");
     let at: Timestamp = format!("{soon}Z").parse()?;
     ensure!(environment.now() >= at, "activated before its time");
     let active = environment.sim.campaign(campaign).context("no campaign")?;

@@ -101,7 +101,7 @@ impl Fixture {
             "when": {"measure": "spend", "window": "last_7_days", "operator": "above", "value": "0"},
             "guard": {"min_impressions": 1},
         });
-        let schedule = json!({"activate_at": "2099-12-01T09:00:00", "timezone": "UTC"});
+        let schedule = json!({"at": "2099-12-01T09:00:00", "timezone": "UTC"});
         let launch = launch_document(&self.environment.sim.account());
         let secret = "secretsmanager:GetSecretValue";
         let invitation = json!({"email": "bob@example.com", "role": "viewer"});
@@ -114,8 +114,8 @@ impl Fixture {
             )
         };
         let unschedule = Probe::Pair(
-            (Method::PUT, format!("{campaign}/schedule"), schedule.clone()),
-            (Method::DELETE, format!("{campaign}/schedule")),
+            (Method::PUT, format!("{campaign}/schedules/activate"), schedule.clone()),
+            (Method::DELETE, format!("{campaign}/schedules/activate")),
         );
         let shop =
             json!({"name": "Shop", "source": "taboola", "currency": "EUR", "timezone": "Europe/Berlin"});
@@ -151,7 +151,7 @@ impl Fixture {
             (
                 "manage-campaign",
                 "scheduler:CreateSchedule",
-                Probe::Call(Method::PUT, format!("{campaign}/schedule"), schedule.clone()),
+                Probe::Call(Method::PUT, format!("{campaign}/schedules/activate"), schedule.clone()),
             ),
             ("manage-campaign", "scheduler:DeleteSchedule", unschedule),
             ("manage-campaign", "sqs:SendMessage", Probe::Call(Method::POST, campaigns, launch)),

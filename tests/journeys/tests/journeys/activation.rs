@@ -26,8 +26,8 @@ fn id<'a>(launch: &'a Value, path: &str) -> &'a str {
 
 /// Activates a campaign now, and returns how that ended.
 async fn activate(scenario: &Scenario, campaign: &str, scope: Option<&str>) -> Value {
-    let path = format!("campaigns/{campaign}/schedule");
-    let body = json!({"activate_at": "now", "scope": scope});
+    let path = format!("campaigns/{campaign}/schedules/activate");
+    let body = json!({"at": "now", "scope": scope});
     let scheduled = scenario.call_as_owner(Method::PUT, &path, Some(body)).await.unwrap();
     assert_eq!(scheduled.status, 200, "{}", scheduled.text);
     scenario.system.runner.settle().await.unwrap();
@@ -73,7 +73,7 @@ async fn an_ad_that_was_replaced_by_hand_starts_with_the_campaign() {
     at_meta(&scenario, Method::DELETE, replaced, json!({})).await;
 
     let activation = activate(&scenario, campaign, None).await;
-    assert_eq!((&activation["state"], &activation["scope"]), (&json!("activated"), &json!("everything")));
+    assert_eq!((&activation["state"], &activation["scope"]), (&json!("done"), &json!("everything")));
     assert_eq!(activation["problems"], Value::Null, "{activation}");
     for id in [campaign, ad_set, kept, replacement] {
         assert_eq!(status(&scenario, id), "ACTIVE", "{id}");
@@ -82,10 +82,10 @@ async fn an_ad_that_was_replaced_by_hand_starts_with_the_campaign() {
     at_meta(&scenario, Method::POST, kept, json!({"status": "PAUSED"})).await;
     at_meta(&scenario, Method::POST, campaign, json!({"status": "PAUSED"})).await;
     let activation = activate(&scenario, campaign, None).await;
-    assert_eq!((&activation["state"], &activation["scope"]), (&json!("activated"), &json!("campaign")));
+    assert_eq!((&activation["state"], &activation["scope"]), (&json!("done"), &json!("campaign")));
     assert_eq!((status(&scenario, campaign), status(&scenario, kept)), (json!("ACTIVE"), json!("PAUSED")));
     let activation = activate(&scenario, campaign, Some("everything")).await;
-    assert_eq!((&activation["state"], status(&scenario, kept)), (&json!("activated"), json!("ACTIVE")));
+    assert_eq!((&activation["state"], status(&scenario, kept)), (&json!("done"), json!("ACTIVE")));
     scenario.finish().await.unwrap();
 }
 
@@ -101,7 +101,7 @@ async fn what_cannot_deliver_is_named_and_a_campaign_without_any_ad_that_can_has
     let path_contains = first.to_owned();
     sim.fail_next(Fault { method: Some("POST".to_owned()), path_contains, times: 1, skip: 0, kind });
     let activation = activate(&scenario, campaign, None).await;
-    assert_eq!(activation["state"], "activated", "the other ad can deliver: {activation}");
+    assert_eq!(activation["state"], "done", "the other ad can deliver: {activation}");
     let problems = activation["problems"].as_array().unwrap();
     assert_eq!(problems.len(), 1, "{activation}");
     assert_eq!((&problems[0]["id"], &problems[0]["level"]), (&json!(first), &json!("ad")));
@@ -134,14 +134,14 @@ async fn an_activation_that_is_interrupted_goes_on_with_what_is_left() {
     sim.fail_next(Fault { method: Some("POST".to_owned()), path_contains, times: 9, skip: 0, kind });
     let second = id(&launch, "ad_sets[0].ads[1]");
     let activation = activate(&scenario, campaign, None).await;
-    assert_eq!((&activation["state"], &activation["scope"]), (&json!("activating"), &json!("everything")));
+    assert_eq!((&activation["state"], &activation["scope"]), (&json!("running"), &json!("everything")));
     at_meta(&scenario, Method::POST, second, json!({"status": "PAUSED"})).await;
     for _ in 0..4 {
         advance(&scenario, 1).await;
     }
-    let path = format!("campaigns/{campaign}/schedule");
+    let path = format!("campaigns/{campaign}/schedules/activate");
     let activation = scenario.call_as_owner(Method::GET, &path, None).await.unwrap().json();
-    assert_eq!(activation["state"], "activated", "{activation}");
+    assert_eq!(activation["state"], "done", "{activation}");
     for step in launch["steps"].as_array().unwrap() {
         assert_eq!(status(&scenario, step["id"].as_str().unwrap()), "ACTIVE", "{step}");
     }
@@ -161,8 +161,8 @@ async fn a_campaign_that_is_still_being_launched_cannot_start() {
     let launches = scenario.api().unwrap().call(Method::GET, "launches", None).await.unwrap();
     let campaign = launches["data"][0]["campaign_id"].as_str().unwrap();
     scenario.sync().await.unwrap();
-    let path = format!("campaigns/{campaign}/schedule");
-    let body = json!({"activate_at": "now"});
+    let path = format!("campaigns/{campaign}/schedules/activate");
+    let body = json!({"at": "now"});
     let refused = scenario.call_as_owner(Method::PUT, &path, Some(body.clone())).await.unwrap();
     assert_eq!(refused.status, 409, "{}", refused.text);
     assert!(refused.text.contains("still being launched"), "{}", refused.text);
@@ -170,6 +170,6 @@ async fn a_campaign_that_is_still_being_launched_cannot_start() {
     scenario.system.clock.advance(jiff::SignedDuration::from_mins(10));
     let launched = scenario.launch("waits", &document).await.unwrap();
     assert_eq!(launched.status, 201, "{}", launched.text);
-    assert_eq!(activate(&scenario, campaign, None).await["state"], "activated");
+    assert_eq!(activate(&scenario, campaign, None).await["state"], "done");
     scenario.finish().await.unwrap();
 }

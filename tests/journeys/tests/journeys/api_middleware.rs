@@ -219,7 +219,7 @@ async fn every_write_accepts_a_key() {
     let rules = format!("rules/{}", added.json()["id"].as_str().unwrap());
     let connections = scenario.api().unwrap().call(Method::GET, "connections", None).await.unwrap();
     let connection = format!("connections/{}", connections["data"][0]["id"].as_str().unwrap());
-    let at = json!({"activate_at": "2099-12-01T09:00:00", "timezone": "UTC"});
+    let at = json!({"at": "2099-12-01T09:00:00", "timezone": "UTC"});
     let selected = json!({"selected": true});
     // A second request without the key would get another response or have another effect.
     for (method, path, body) in [
@@ -227,8 +227,8 @@ async fn every_write_accepts_a_key() {
         (Method::PUT, &rules, rule("Tell me more")),
         (Method::POST, &format!("{account}/sync"), Value::Null),
         (Method::PUT, &format!("{account}/selection"), selected),
-        (Method::PUT, &format!("{campaign}/schedule"), at),
-        (Method::DELETE, &format!("{campaign}/schedule"), Value::Null),
+        (Method::PUT, &format!("{campaign}/schedules/activate"), at),
+        (Method::DELETE, &format!("{campaign}/schedules/activate"), Value::Null),
         (Method::PATCH, &campaign, json!({"name": "Another name"})),
         (Method::DELETE, &campaign, Value::Null),
         (Method::DELETE, &rules, Value::Null),

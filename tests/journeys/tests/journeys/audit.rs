@@ -70,9 +70,9 @@ async fn every_change_by_a_person_is_logged_with_the_state_before_and_after() {
         assert!(response.status.is_success(), "{path}: {}", response.text);
     };
     ok(Method::PATCH, &path, Some(json!({"name": "Renamed", "status": "PAUSED"}))).await;
-    let at = json!({"activate_at": "2026-12-01T09:00:00"});
-    ok(Method::PUT, &format!("{path}/schedule"), Some(at)).await;
-    ok(Method::DELETE, &format!("{path}/schedule"), None).await;
+    let at = json!({"at": "2026-12-01T09:00:00"});
+    ok(Method::PUT, &format!("{path}/schedules/activate"), Some(at)).await;
+    ok(Method::DELETE, &format!("{path}/schedules/activate"), None).await;
     ok(Method::DELETE, &path, None).await;
     let rule = json!({
         "name": "Tell me", "level": "campaign", "action": {"type": "notify"},
@@ -167,9 +167,9 @@ async fn changes_by_rules_and_schedules_are_logged_once_despite_retries() {
     // It would pause the campaign again tomorrow.
     let one = format!("rules/{}", added["id"].as_str().unwrap());
     scenario.api().unwrap().call(Method::DELETE, &one, None).await.unwrap();
-    let at = json!({"activate_at": "2026-11-21T09:00:00"});
+    let at = json!({"at": "2026-11-21T09:00:00"});
     let scheduled = scenario
-        .call_as_owner(Method::PUT, &format!("campaigns/{campaign}/schedule"), Some(at))
+        .call_as_owner(Method::PUT, &format!("campaigns/{campaign}/schedules/activate"), Some(at))
         .await
         .unwrap();
     assert_eq!(scheduled.status, 200, "{}", scheduled.text);

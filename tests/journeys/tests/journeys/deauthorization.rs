@@ -86,9 +86,9 @@ async fn populated(options: Options, grant: Grant) -> Scenario {
     let launched = scenario.launch("one", &scenario.launch_document().unwrap()).await.unwrap();
     assert_eq!(launched.status, 201, "{}", launched.text);
     let campaign = scenario.running_campaign().await.unwrap();
-    let at = json!({"activate_at": "2026-12-24T09:00:00"});
+    let at = json!({"at": "2026-12-24T09:00:00"});
     let timer = scenario
-        .call_as_owner(Method::PUT, &format!("campaigns/{campaign}/schedule"), Some(at))
+        .call_as_owner(Method::PUT, &format!("campaigns/{campaign}/schedules/activate"), Some(at))
         .await
         .unwrap();
     assert_eq!(timer.status, 200, "{}", timer.text);

@@ -284,8 +284,8 @@ async fn an_imported_account_has_no_platform_and_can_be_deleted() {
         (Method::PATCH, format!("{SHOP}/campaigns/c-0"), Some(json!({"status": "PAUSED"})), 409),
         (
             Method::PUT,
-            format!("{SHOP}/campaigns/c-0/schedule"),
-            Some(json!({"activate_at": "2026-12-24T09:00:00"})),
+            format!("{SHOP}/campaigns/c-0/schedules/activate"),
+            Some(json!({"at": "2026-12-24T09:00:00"})),
             409,
         ),
         (Method::POST, "rules".to_owned(), Some(rule), 400),

@@ -289,7 +289,10 @@ async fn documents_with_mistakes_name_every_field_and_create_nothing() {
 }
 
 async fn schedule(scenario: &Scenario, campaign: &str, body: Value) -> Response {
-    scenario.call_as_owner(Method::PUT, &format!("campaigns/{campaign}/schedule"), Some(body)).await.unwrap()
+    scenario
+        .call_as_owner(Method::PUT, &format!("campaigns/{campaign}/schedules/activate"), Some(body))
+        .await
+        .unwrap()
 }
 
 /// Advances the clock, and waits until due jobs are done.
@@ -307,7 +310,7 @@ async fn a_campaign_is_created_scheduled_and_activated_at_its_local_time() {
     let launched = scenario.launch("spring-6", &scenario.launch_document().unwrap()).await.unwrap().json();
     let campaign = id(&launched, "campaign_id");
     // It is noon on 20 November in Singapore; nine in the morning in New York is ten hours later.
-    let at = json!({"activate_at": "2026-11-20T09:00:00", "timezone": "America/New_York"});
+    let at = json!({"at": "2026-11-20T09:00:00", "timezone": "America/New_York"});
     let scheduled = schedule(&scenario, campaign, at).await;
     assert_eq!((scheduled.status.as_u16(), scheduled.json()["state"].as_str()), (200, Some("scheduled")));
 
@@ -318,9 +321,11 @@ async fn a_campaign_is_created_scheduled_and_activated_at_its_local_time() {
     for field in ["campaign_id", "adset_id", "ad_id"] {
         assert_eq!(sim.node(id(&launched, field)).unwrap()["status"], "ACTIVE", "{field}");
     }
-    let view =
-        scenario.call_as_owner(Method::GET, &format!("campaigns/{campaign}/schedule"), None).await.unwrap();
-    assert_eq!(view.json()["state"], "activated");
+    let view = scenario
+        .call_as_owner(Method::GET, &format!("campaigns/{campaign}/schedules/activate"), None)
+        .await
+        .unwrap();
+    assert_eq!(view.json()["state"], "done");
     for (level, field) in [("campaigns", "campaign_id"), ("adsets", "adset_id"), ("ads", "ad_id")] {
         let path = format!("{level}/{}", id(&launched, field));
         let view = scenario.call_as_owner(Method::GET, &path, None).await.unwrap();
@@ -334,11 +339,11 @@ async fn an_activation_that_meta_refuses_is_shown_as_failed() {
     let scenario = Scenario::synced().await.unwrap();
     let launched = scenario.launch("spring-9", &scenario.launch_document().unwrap()).await.unwrap().json();
     let campaign = id(&launched, "campaign_id");
-    schedule(&scenario, campaign, json!({"activate_at": "2026-11-20T15:00:00"})).await;
+    schedule(&scenario, campaign, json!({"at": "2026-11-20T15:00:00"})).await;
     let kind = FaultKind::Error { status: 400, code: 100, subcode: Some(1_885_272), headers: Vec::new() };
     scenario.sim().unwrap().fail_next(fault("POST", campaign, kind));
     advance(&scenario, 4).await;
-    let path = format!("campaigns/{campaign}/schedule");
+    let path = format!("campaigns/{campaign}/schedules/activate");
     let view = scenario.call_as_owner(Method::GET, &path, None).await.unwrap().json();
     assert_eq!(view["state"], "failed", "{view}");
     assert!(view["failure"].as_str().unwrap().contains("100/1885272"), "{view}");
@@ -355,12 +360,12 @@ async fn a_schedule_can_be_moved_and_withdrawn() {
     let scenario = Scenario::synced().await.unwrap();
     let launched = scenario.launch("spring-7", &scenario.launch_document().unwrap()).await.unwrap().json();
     let campaign = id(&launched, "campaign_id");
-    let path = format!("campaigns/{campaign}/schedule");
-    schedule(&scenario, campaign, json!({"activate_at": "2026-11-20T15:00:00"})).await;
+    let path = format!("campaigns/{campaign}/schedules/activate");
+    schedule(&scenario, campaign, json!({"at": "2026-11-20T15:00:00"})).await;
     let timers = scenario.system.cloud.timers.all();
     let of_campaign = |timer: &&local::timers::Timer| timer.input.contains(campaign);
     let replaced: Job = serde_json::from_str(&timers.values().find(of_campaign).unwrap().input).unwrap();
-    schedule(&scenario, campaign, json!({"activate_at": "2026-11-20T18:00:00"})).await;
+    schedule(&scenario, campaign, json!({"at": "2026-11-20T18:00:00"})).await;
     advance(&scenario, 4).await;
     // It may have fired in the moment in which it was replaced.
     scenario.system.cloud.queues.send(&[replaced]).await.unwrap();
@@ -372,7 +377,7 @@ async fn a_schedule_can_be_moved_and_withdrawn() {
     assert_eq!(status(&scenario), "PAUSED", "it was withdrawn");
     assert_eq!(scenario.call_as_owner(Method::DELETE, &path, None).await.unwrap().status, 404);
     // Zone names are stored as AWS accepts them.
-    let again = json!({"activate_at": "2026-12-01T09:00:00", "timezone": "asia/singapore"});
+    let again = json!({"at": "2026-12-01T09:00:00", "timezone": "asia/singapore"});
     assert_eq!(schedule(&scenario, campaign, again).await.json()["timezone"], "Asia/Singapore");
     scenario.finish().await.unwrap();
 }
@@ -382,20 +387,20 @@ async fn invalid_times_are_refused() {
     let scenario = Scenario::synced().await.unwrap();
     let campaign = scenario.running_campaign().await.unwrap();
     for (body, field) in [
-        (json!({"activate_at": "2026-11-20T11:00:00"}), "activate_at"),
-        (json!({"activate_at": "2027-03-28T02:30:00", "timezone": "Europe/Prague"}), "activate_at"),
-        (json!({"activate_at": "2027-01-30T12:00:00+09:00"}), "activate_at"),
-        (json!({"activate_at": "2027-01-30T12:00:00Z"}), "activate_at"),
-        (json!({"activate_at": "2027-01-30"}), "activate_at"),
-        (json!({"activate_at": "2027-01-01T09:00:00", "timezone": "Etc/Unknown"}), "timezone"),
-        (json!({"activate_at": "2027-01-01T09:00:00", "timezone": "Moon/Base"}), "timezone"),
-        (json!({"activate_at": "tomorrow"}), "activate_at"),
+        (json!({"at": "2026-11-20T11:00:00"}), "at"),
+        (json!({"at": "2027-03-28T02:30:00", "timezone": "Europe/Prague"}), "at"),
+        (json!({"at": "2027-01-30T12:00:00+09:00"}), "at"),
+        (json!({"at": "2027-01-30T12:00:00Z"}), "at"),
+        (json!({"at": "2027-01-30"}), "at"),
+        (json!({"at": "2027-01-01T09:00:00", "timezone": "Etc/Unknown"}), "timezone"),
+        (json!({"at": "2027-01-01T09:00:00", "timezone": "Moon/Base"}), "timezone"),
+        (json!({"at": "tomorrow"}), "at"),
     ] {
         let refused = schedule(&scenario, &campaign, body.clone()).await;
         assert_eq!(refused.status, 400, "{body}");
         assert_eq!(refused.json()["errors"][0]["field"], field, "{}", refused.text);
     }
-    assert_eq!(schedule(&scenario, "42", json!({"activate_at": "2027-01-01T09:00:00"})).await.status, 404);
+    assert_eq!(schedule(&scenario, "42", json!({"at": "2027-01-01T09:00:00"})).await.status, 404);
     scenario.finish().await.unwrap();
 }
 

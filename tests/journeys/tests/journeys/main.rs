@@ -54,6 +54,7 @@ mod reach;
 mod response_validator;
 mod rotation;
 mod rules;
+mod schedules;
 mod sessions;
 mod store;
 mod sync_crashes;

@@ -75,6 +75,7 @@ impl TwoWorkspaces {
         ours.insert("launch", launched["launch_id"].as_str().unwrap().to_owned());
         ours.insert("media", video["id"].as_str().unwrap().to_owned());
         ours.insert("sha256", sha256);
+        ours.insert("action", "activate".to_owned());
         ours.insert("bulk_change", bulk["id"].as_str().unwrap().to_owned());
         ours.insert("run", run["run"].as_str().unwrap().to_owned());
         let mut theirs = Self::populate(&scenario, "stranger", "sam").await;
@@ -84,6 +85,7 @@ impl TwoWorkspaces {
             ("bulk_change", "none".to_owned()),
             ("media", "42".to_owned()),
             ("sha256", "07".repeat(32)),
+            ("action", "pause".to_owned()),
         ]);
         for (name, id) in &ours {
             assert_ne!(Some(id), theirs.get(name), "{name} is foreign");
@@ -190,7 +192,7 @@ fn body_of(scenario: &Scenario, operation: &str) -> Value {
         "select_ad_account" => json!({"selected": false}),
         "update_member" => json!({"role": "viewer"}),
         "rename_workspace" => json!({"name": "Theirs now"}),
-        operation if operation.contains("schedule") => json!({"activate_at": "2026-12-24T09:00:00"}),
+        operation if operation.contains("schedule") => json!({"at": "2026-12-24T09:00:00"}),
         operation if operation.starts_with("update_") => json!({"status": "PAUSED"}),
         _ => json!({}),
     }
@@ -239,8 +241,9 @@ async fn every_route_of_another_workspace_is_not_found() {
         // Our path with a foreign session; our ids below their own workspace; and each of our ids alone among theirs.
         let mut paths = vec![fill_path(route.path, ours)];
         // A file's digest is nobody's: with it they begin an upload of their own.
-        let is_own =
-            |name: &str| name == "workspace" || name == "sha256" && route.operation.id == "begin_file";
+        let is_own = |name: &str| {
+            ["workspace", "action"].contains(&name) || name == "sha256" && route.operation.id == "begin_file"
+        };
         for foreign in names.iter().filter(|name| !is_own(name)) {
             let mut ids = theirs.clone();
             ids.insert(foreign, ours[foreign].clone());

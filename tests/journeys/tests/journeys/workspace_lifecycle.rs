@@ -43,14 +43,13 @@ async fn an_owner_renames_and_deletes_a_workspace_with_everything_in_it() {
     assert_eq!(ask(Method::PATCH, Role::Owner, &tag, name).await.status, 412);
 
     let campaign = scenario.running_campaign().await.unwrap();
-    let schedule = format!("campaigns/{campaign}/schedule");
-    let at = Some(json!({"activate_at": "2026-12-24T09:00:00"}));
+    let schedule = format!("campaigns/{campaign}/schedules/activate");
+    let at = Some(json!({"at": "2026-12-24T09:00:00"}));
     assert_eq!(scenario.call_as_owner(Method::PUT, &schedule, at).await.unwrap().status, 200);
     // The rules' schedule ends itself when it next comes due.
     let timers = || {
         let all = scenario.system.cloud.timers.all().into_values().map(|timer| timer.input);
-        let ours =
-            |input: &String| ["sync_account", "activate_campaign"].iter().any(|job| input.contains(job));
+        let ours = |input: &String| ["sync_account", "run_schedule"].iter().any(|job| input.contains(job));
         all.filter(ours).collect::<Vec<_>>()
     };
     assert!(!timers().is_empty() && !leftovers(&scenario).await.is_empty());

@@ -9,7 +9,12 @@ import { invalidate } from "../resource";
 import { accountPath, digitsOf, nameOf, type AdAccount } from "../store";
 import { LEVELS, type Entity, type Level } from "./levels";
 
-type Patch = Schemas["Patch"];
+/** What one change sets. */
+interface Patch {
+  name?: string;
+  status?: Schemas["NewStatus"];
+  daily_budget?: Schemas["Money"];
+}
 
 export interface Target {
   account: AdAccount;
@@ -118,51 +123,16 @@ async function undo(target: Target, done: Patch, before: Patch): Promise<void> {
   readAgain();
 }
 
+/** Shows of objects that their change is under way, or no longer. */
+export const showPending = (ids: string[], patch: Patch | undefined): void => ids.forEach((id) => setEntry(pending, id, patch));
+
+/** Shows an object as a change has made it, until it is read again. */
+export const showConfirmed = (id: string, values: Partial<Entity>): void => setEntry(confirmed, id, values);
+
 /** Reads again what a change may have changed on the page; until it is here, what was confirmed is shown. */
-function readAgain(): void {
+export function readAgain(): void {
   const shown = [...confirmed.value];
   void Promise.all(["rows:", "children:", "entity:", "audit:"].map(invalidate)).then(() => {
     for (const [id, value] of shown) if (confirmed.value.get(id) === value) setEntry(confirmed, id, undefined);
   });
-}
-
-/** Parallel requests of a change of many. */
-const PARALLEL = 4;
-
-/** One change of many: what was done, and what was there before. */
-export interface Step {
-  target: Target;
-  patch: Patch;
-  before: Patch;
-}
-
-export interface StepResult {
-  step: Step;
-  error: Error | undefined;
-}
-
-/** Returns the change of an object, with what is there now. */
-export const step = (target: Target, patch: Patch): Step => ({ target, patch, before: present(target.entity, patch) });
-
-/** Makes many changes. Each has its own result; one that fails stops no other. */
-export const changeAll = (steps: Step[], progress: (done: number) => void): Promise<StepResult[]> =>
-  runAll(steps, ({ target, patch }) => send(target, patch), progress);
-
-/** Takes many changes back. */
-export const undoAll = (steps: Step[]): Promise<StepResult[]> =>
-  runAll(steps, ({ target, patch, before }) => revert(target, patch, before), () => {});
-
-async function runAll(steps: Step[], work: (step: Step) => Promise<unknown>, progress: (done: number) => void): Promise<StepResult[]> {
-  const results: StepResult[] = [];
-  const queue = [...steps];
-  const worker = async () => {
-    for (let step = queue.shift(); step; step = queue.shift()) {
-      const error = await work(step).then(() => undefined, (error: unknown) => error as Error);
-      results.push({ step, error });
-      progress(results.length);
-    }
-  };
-  await Promise.all(Array.from({ length: PARALLEL }, worker));
-  readAgain();
-  return results;
 }

@@ -1,10 +1,10 @@
 // One campaign, ad set or ad: its numbers, what it is split into, its problems and its history.
 
 import { useState } from "preact/hooks";
-import { api, answer, idempotencyKey, Problem } from "../api";
+import { api, answer, idempotencyKey, Problem, type Schemas } from "../api";
 import { BreakdownCards } from "../breakdowns";
 import { Changes, useChanges } from "../changes";
-import { words } from "../format";
+import { decimal, majorText, moment, words } from "../format";
 import { TilesAndChart, useDays, type Scope } from "../numbers";
 import { Icon } from "../parts/icons";
 import { CompareToggle, RangePicker } from "../parts/range";
@@ -16,6 +16,7 @@ import { navigate, params, path } from "../route";
 import { accountPath, adAccount, adAccounts, can, digitsOf, inWorkspace, nameOf, type AdAccount } from "../store";
 import { BudgetCell, DeliveryCell } from "../campaigns/cells";
 import { LEVELS, type Entity, type Level } from "../campaigns/levels";
+import { Schedules } from "../campaigns/schedules";
 import { Thumbnail } from "../campaigns/thumbnail";
 import { confirmed, change } from "../campaigns/writes";
 
@@ -55,6 +56,7 @@ function Detail({ account, id }: { account: AdAccount; id: string }) {
   const [editing, setEditing] = useState<string>();
   const entity = found.data && ({ ...found.data, ...confirmed.value.get(id) } as Entity);
   const list = inWorkspace(`${account.id}/campaigns`);
+  const amount = (money: Schemas["Money"]) => decimal(majorText(money.amount, digits), digits);
   if (found.error instanceof Problem && found.error.status === 404) {
     return <><Head title={words(noun)} account /><Empty title={`There is no such ${noun}`} action={<a class="button" href={list}>All campaigns</a>}>It may have been deleted.</Empty></>;
   }
@@ -78,6 +80,12 @@ function Detail({ account, id }: { account: AdAccount; id: string }) {
             {level === "ad" && !account.source && <div><dt>Picture</dt><dd><Thumbnail account={account.id} ad={id} /></dd></div>}
             <div><dt>Delivery</dt><dd><DeliveryCell row={{ entity, level, depth: 0 }} account={account} /></dd></div>
             {level !== "ad" && <div><dt>Daily budget ({account.currency})</dt><dd><BudgetCell row={{ entity, level, depth: 0 }} account={account} editing={editing === id} onEdit={(change) => setEditing(change)} /></dd></div>}
+            {entity.spend_cap && <div><dt>Spend cap ({account.currency})</dt><dd>{amount(entity.spend_cap)}</dd></div>}
+            {entity.bid_strategy && entity.bid_strategy !== "LOWEST_COST_WITHOUT_CAP" && <div><dt>Bids</dt><dd>{words(entity.bid_strategy)}</dd></div>}
+            {entity.bid_amount && <div><dt>Bid ({account.currency})</dt><dd>{amount(entity.bid_amount)}</dd></div>}
+            {entity.min_roas && <div><dt>Least ROAS</dt><dd>{entity.min_roas}</dd></div>}
+            {entity.start && <div><dt>Starts</dt><dd>{moment(entity.start, account.timezone)}</dd></div>}
+            {entity.end && <div><dt>Ends</dt><dd>{moment(entity.end, account.timezone)}</dd></div>}
             {entity.objective && <div><dt>Objective</dt><dd>{words(entity.objective)}</dd></div>}
             {entity.optimization_goal && <div><dt>Optimised for</dt><dd>{words(entity.optimization_goal)}</dd></div>}
             <div><dt>Id</dt><dd><code>{entity.id}</code></dd></div>
@@ -91,6 +99,7 @@ function Detail({ account, id }: { account: AdAccount; id: string }) {
       <TilesAndChart name="detail" daily={daily} changes={changes} period={period} digits={digits} timezone={account.timezone} />
       <div class="cards">
         <BreakdownCards scope={scope} digits={digits} />
+        {level === "campaign" && !account.source && <Schedules account={account} campaign={id} />}
         <History account={account} id={id} />
       </div>
     </>

@@ -232,8 +232,8 @@ function Progress({ id, account, onAgain }: { id: string; account: AdAccount; on
   const launch = found.data;
   const activate = async () => {
     try {
-      await answer(api.PUT("/v1/workspaces/{workspace}/ad-accounts/{ad_account}/campaigns/{id}/schedule", {
-        params: { path: { ...accountPath(account.id).path, id: launch!.campaign_id! } }, body: { activate_at: "now" },
+      await answer(api.PUT("/v1/workspaces/{workspace}/ad-accounts/{ad_account}/campaigns/{id}/schedules/{action}", {
+        params: { path: { ...accountPath(account.id).path, id: launch!.campaign_id!, action: "activate" } }, body: { at: "now" },
       }));
       notify(`“${launch!.name}” starts`);
       navigate(inWorkspace(`${account.id}/campaigns/${launch!.campaign_id}`));
