@@ -196,14 +196,14 @@ pub(super) const PLANTED: [Planted; 35] = [
     },
     Planted {
         name: "an interrupted activation decides anew what it activates",
-        file: "functions/manage-campaign/src/activate.rs",
+        file: "functions/manage-campaign/src/schedule/activation.rs",
         find: "        if let Some(scope) = activation.scope {\n",
         with: "        if let Some(scope) = activation.scope.filter(|_| !on!()) {\n",
         tests: (STORY, "activation::"),
     },
     Planted {
         name: "a timer that was replaced activates",
-        file: "functions/manage-campaign/src/activate.rs",
+        file: "functions/manage-campaign/src/schedule/run.rs",
         find: "due.filter(|due| due.timer == timer && pending.contains(&due.state))",
         with: "due.filter(|due| (on!() || due.timer == timer) && pending.contains(&due.state))",
         tests: (STORY, "launch::"),
