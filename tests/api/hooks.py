@@ -333,6 +333,14 @@ def before_call(context, case, kwargs):
             # Each object must exist, and may be named once.
             campaigns = {"level": "campaign", "ids": SYSTEM["campaigns"][:2], "set": {"name": {"suffix": "."}}}
             case.body = {"changes": [campaigns]}
+        case "add_ad_sets" | "add_ads" if case.meta.generation.mode.is_positive:
+            # What is added must suit what is there.
+            real = SYSTEM["launch_document"]
+            if operation == "add_ads":
+                case.path_parameters["id"], case.body = SYSTEM["grows"]["adset"], {"ads": [real["ad"]]}
+            else:
+                ad_set = {**real["ad_set"], "ads": [real["ad"]]}
+                case.path_parameters["id"], case.body = SYSTEM["grows"]["campaign"], {"ad_sets": [ad_set]}
         case "deauthorize" | "delete_data" if uses_real_data(case):
             case.body = {"signed_request": STRANGER}
         case "request_sync" if uses_real_data(case):

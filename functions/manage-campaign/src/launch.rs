@@ -4,6 +4,7 @@
 //! leaves an intent with an unknown outcome; the next worker searches for the entity by its name, which contains the
 //! launch id, before it creates anything. A step that fails permanently undoes the previous ones in reverse order.
 
+mod addition;
 mod dry_run;
 mod duplicate;
 mod saga;
@@ -14,7 +15,7 @@ use connector::{AccountClient, Purpose};
 use domain::entity::Level;
 use domain::id::{AdAccountId, EntityId, LaunchId};
 use domain::job::Job;
-use domain::launch::{Launch, LaunchState, Step};
+use domain::launch::{Existing, Launch, LaunchState, Step};
 use domain::platform::PlatformData;
 use domain::tenant::Tenant;
 use domain::{Error, FieldError};
@@ -33,9 +34,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use store::StoreError;
+use store::account::AdAccount;
 use store::audit::AuditEvent;
 use store::launch::StoredLaunch;
 
+pub(crate) use self::addition::{add_ad_sets, add_ads};
 use self::dry_run::{DryRun, LaunchResponse};
 pub(crate) use self::duplicate::duplicate;
 use self::saga::audit_event;
@@ -138,9 +141,21 @@ impl ManageCampaign {
         self,
         context: RequestContext<Session, AdAccountPath, LaunchQuery, Json<LaunchSpec>>,
     ) -> Result<LaunchResponse, Error> {
-        let RequestContext { caller: session, path, query, body: Json(mut spec), request } = context;
+        let RequestContext { caller: session, path, query, body: Json(spec), request } = context;
+        let account = self.connector.table.require_account(&session.workspace, &path.ad_account).await?;
+        self.launch_document((&session, &request), &account, spec, Vec::new(), query).await
+    }
+
+    /// Launches what a document describes, or checks it only. What exists already is not created.
+    async fn launch_document(
+        &self,
+        (session, request): (&Session, &Request<Bytes>),
+        account: &AdAccount,
+        mut spec: LaunchSpec,
+        existing: Vec<Existing>,
+        query: LaunchQuery,
+    ) -> Result<LaunchResponse, Error> {
         let workspace = &session.workspace;
-        let account = self.connector.table.require_account(workspace, &path.ad_account).await?;
         if request.body().len() > MAX_DOCUMENT_BYTES {
             return Err(
                 FieldError::new("body", format!("may have {MAX_DOCUMENT_BYTES} bytes at most")).into()
@@ -149,13 +164,17 @@ impl ManageCampaign {
         spec.resolve(&account.time_zone()?);
         let defaults: LaunchDefaults = account.launch_defaults.read()?;
         defaults.fill(&mut spec);
-        let mut field_errors = spec.check(account.currency, self.host.clock.now());
+        let adds_ads = existing.iter().any(|existing| existing.step.level() == Level::AdSet);
+        let mut field_errors = match adds_ads {
+            true => spec.check_ads(account.currency),
+            false => spec.check(account.currency, self.host.clock.now()),
+        };
         let connection = account.require_connection()?;
         let connection = self.connector.table.connection(workspace, connection).await?;
         let details: AccountDetails = account.details.read()?;
         let is_system_user =
             account.accessible && connection.is_some_and(|connection| connection.is_system_user());
-        for (step, ad_set) in spec.steps_of_ad_sets() {
+        for (step, ad_set) in spec.steps_of_ad_sets().filter(|_| !adds_ads) {
             let (dsa, identities) = (ad_set.dsa.as_ref(), &ad_set.regional_identities);
             let prefix = format!("{}.", spec.path_of(step));
             field_errors.extend(details.check_beneficiaries(is_system_user, dsa, identities, &prefix));
@@ -164,14 +183,17 @@ impl ManageCampaign {
             let message = format!("may have {MAX_STORED_BYTES} bytes with the defaults at most");
             field_errors.push(FieldError::new("body", message));
         }
-        let plan = (PlatformData::new(&spec)?, spec.steps());
-        let requested = self.draft(&session, &request, &account.id, plan)?;
+        let mut steps = spec.steps();
+        steps.retain(|step| !existing.iter().any(|existing| existing.step == *step));
+        let plan = (PlatformData::new(&spec)?, steps);
+        let mut requested = self.draft(session, request, &account.id, plan)?;
+        requested.launch.existing = existing;
+        let launch = &requested.launch;
         if query.dry_run {
-            let launch = &requested.launch;
             let dry_run = self.dry_run(workspace, launch, (&spec, field_errors), query.ask_meta).await?;
             return Ok(LaunchResponse::DryRun(Json(dry_run)));
         }
-        let count = |level| requested.launch.steps.iter().filter(|step| step.level() == level).count();
+        let count = |level| launch.steps.iter().filter(|step| step.level() == level).count();
         let after = json!({
             "name": spec.name,
             "objective": spec.objective,
@@ -179,8 +201,9 @@ impl ManageCampaign {
             "lifetime_budget": spec.lifetime_budget,
             "ad_sets": count(Level::AdSet),
             "ads": count(Level::Ad),
+            "added_to": launch.existing.last().map(|existing| &existing.id),
         });
-        self.start_launch(&session, requested, after, field_errors).await
+        self.start_launch(session, requested, after, field_errors).await
     }
 
     /// Runs a launch, or goes on with the one that the same key has begun, and returns how far it is. `after` is what the
@@ -381,6 +404,8 @@ impl ManageCampaign {
                 intent: None,
                 intent_at: None,
                 resent: false,
+                existing: Vec::new(),
+                differences: Vec::new(),
                 failure: None,
                 started_at: now,
             },

@@ -32,6 +32,8 @@ pub static ENDPOINTS: LazyLock<Vec<Endpoint<ManageCampaign>>> = LazyLock::new(||
         list::list_entities(list::CAMPAIGNS, Level::Campaign),
         launch::launch(),
         launch::duplicate(),
+        launch::add_ad_sets(),
+        launch::add_ads(),
         list::show_entity(change::CAMPAIGN, Level::Campaign),
         change::change_entity(change::CAMPAIGN, Level::Campaign),
         change::delete_entity(change::CAMPAIGN, Level::Campaign),

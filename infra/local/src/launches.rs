@@ -112,6 +112,11 @@ async fn follow(api: &ApiClient, mut launch: Value) -> anyhow::Result<ExitCode> 
         let text = |name: &str| step[name].as_str().unwrap_or_default();
         print(&format!("{:<20} {:<20} {}", text("path"), text("id"), text("name")))?;
     }
+    for difference in launch["differences"].as_array().into_iter().flatten() {
+        let text = |name: &str| difference[name].as_str().unwrap_or_default();
+        let (asked, shown) = (text("asked"), text("shown"));
+        say(&format!("{} {}: asked for {asked}, Meta has {shown}", text("path"), text("field")));
+    }
     if launch["state"] == "committed" {
         say(&format!("Launch {id} is committed. Everything is paused."));
         return Ok(ExitCode::SUCCESS);

@@ -7,7 +7,7 @@ use domain::date::DateRange;
 use domain::entity::{Changes, Entity, Level, Thumbnails};
 use domain::gap::Gap;
 use domain::id::EntityId;
-use domain::launch::{Created, Launch, Step};
+use domain::launch::{Created, Difference, Launch, Step};
 use domain::media::{Media, MediaId, MediaKind};
 use domain::metrics::{InsightsRow, PeriodReach};
 use domain::platform::PlatformData;
@@ -15,6 +15,7 @@ use domain::results::CustomConversion;
 use domain::tenant::Tenant;
 use domain::totals::AccountDay;
 use domain::{Error, FieldError};
+use graph_api::launch::{AdSetSpec, LaunchSpec};
 use jiff::Timestamp;
 use store::Table;
 use store::account::AdAccount;
@@ -347,6 +348,27 @@ impl AccountClient {
     pub async fn validate(&self, launch: &Launch, step: Step) -> Result<(), Error> {
         match &self.platform {
             PlatformClient::Meta(meta) => meta.validate(launch, step).await,
+        }
+    }
+
+    /// Returns what a launch document would say of a campaign that exists, without ad sets.
+    pub async fn describe_campaign(&self, id: &EntityId) -> Result<LaunchSpec, Error> {
+        match &self.platform {
+            PlatformClient::Meta(meta) => meta.describe_campaign(id, self.account.currency).await,
+        }
+    }
+
+    /// Returns what a launch document would say of an ad set that exists, as far as its ads depend on it.
+    pub async fn describe_ad_set(&self, id: &EntityId) -> Result<AdSetSpec, Error> {
+        match &self.platform {
+            PlatformClient::Meta(meta) => meta.describe_ad_set(id).await,
+        }
+    }
+
+    /// Returns where what the platform keeps of a launch is not what was asked for.
+    pub async fn launch_differences(&self, launch: &Launch) -> Result<Vec<Difference>, Error> {
+        match &self.platform {
+            PlatformClient::Meta(meta) => meta.launch_differences(launch).await,
         }
     }
 

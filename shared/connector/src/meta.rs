@@ -11,7 +11,7 @@ use domain::date::DateRange;
 use domain::entity::{Changes, Entity, Level, Thumbnails};
 use domain::gap::Gap;
 use domain::id::{AdAccountId, EntityId};
-use domain::launch::{Created, Launch, Step};
+use domain::launch::{Created, Difference, Launch, Step};
 use domain::metrics::{InsightsRow, PeriodReach};
 use domain::money::Currency;
 use domain::results::CustomConversion;
@@ -20,7 +20,7 @@ use domain::totals::AccountDay;
 use domain::{Error, FieldError};
 use graph_api::entities::GraphEntity;
 use graph_api::insights::InsightsReader;
-use graph_api::launch::{LaunchPlan, LaunchSpec, error_hint};
+use graph_api::launch::{AdSetSpec, LaunchPlan, LaunchSpec, error_hint};
 use graph_api::limit::QuotaShare;
 use graph_api::page::Pages;
 use graph_api::quota_lease::Renewal;
@@ -389,6 +389,23 @@ impl MetaClient {
             LaunchPlan::Duplicate(_) => self.caller.find_copy(launch, step).await,
         };
         self.check_response(found).await
+    }
+
+    pub(crate) async fn describe_campaign(
+        &self,
+        id: &EntityId,
+        currency: Currency,
+    ) -> Result<LaunchSpec, Error> {
+        self.check_response(self.caller.describe_campaign(id, currency).await).await
+    }
+
+    pub(crate) async fn describe_ad_set(&self, id: &EntityId) -> Result<AdSetSpec, Error> {
+        self.check_response(self.caller.describe_ad_set(id).await).await
+    }
+
+    pub(crate) async fn launch_differences(&self, launch: &Launch) -> Result<Vec<Difference>, Error> {
+        let plan: LaunchPlan = launch.document.read()?;
+        self.check_response(self.caller.launch_differences(launch, &plan).await).await
     }
 
     pub(crate) async fn name_created(&self, launch: &Launch, created: &Created) -> Result<(), Error> {

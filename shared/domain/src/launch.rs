@@ -128,6 +128,9 @@ pub struct Launch {
     /// Everything that is to be created, in order.
     #[serde(default = "one_of_each")]
     pub steps: Vec<Step>,
+    /// Entities that were there before, to which the launch adds: never undone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub existing: Vec<Existing>,
     /// Current state.
     pub state: LaunchState,
     /// Entities that exist at the platform.
@@ -142,6 +145,9 @@ pub struct Launch {
     /// Whether a creation was requested again, because its outcome was unknown. There may be two then.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub resent: bool,
+    /// Where what the platform keeps is not what was asked for, found before the launch was committed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub differences: Vec<Difference>,
     /// Why the launch was rolled back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
@@ -152,6 +158,28 @@ pub struct Launch {
 /// Returns the steps of launches that were stored without them.
 fn one_of_each() -> Vec<Step> {
     Step::of([1])
+}
+
+/// An entity that stands for a step, which creates nothing then.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Existing {
+    /// The step.
+    pub step: Step,
+    /// The platform's id.
+    pub id: EntityId,
+}
+
+/// A value of an entity that is not what was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Difference {
+    /// The step that created the entity.
+    pub step: Step,
+    /// Which value, in the platform's words.
+    pub field: String,
+    /// What was asked for.
+    pub asked: String,
+    /// What the platform shows.
+    pub shown: String,
 }
 
 /// An entity that a launch created.
@@ -170,9 +198,11 @@ pub struct Created {
 }
 
 impl Launch {
-    /// Returns the id of the entity that a step created, if it has.
+    /// Returns the id of the entity of a step, if there is one.
     pub fn id_of(&self, step: Step) -> Option<&EntityId> {
-        self.created.iter().find(|created| created.step == step).map(|created| &created.id)
+        let existing = self.existing.iter().map(|existing| (existing.step, &existing.id));
+        let created = self.created.iter().map(|created| (created.step, &created.id));
+        existing.chain(created).find(|(of, _)| *of == step).map(|(_, id)| id)
     }
 
     /// Returns the first step that has not created its entity.

@@ -2,6 +2,7 @@
 
 mod ad;
 mod ad_set;
+mod addition;
 mod audience;
 mod audience_edit;
 mod bid;
@@ -13,6 +14,7 @@ mod findings;
 mod form;
 mod goal;
 mod preflight;
+mod read_back;
 mod spec;
 
 use std::borrow::Cow;

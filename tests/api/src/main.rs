@@ -67,6 +67,10 @@ async fn describe_system(scenario: &Scenario) -> anyhow::Result<Value> {
         call(Method::POST, &format!("ad-accounts/{account}/campaigns"), Some(scenario.launch_document()?))
             .await?;
     let campaigns = first(format!("ad-accounts/{account}/campaigns")).await?;
+    // After the list: it is not one of those that requests delete.
+    let mut document = scenario.launch_document()?;
+    document["name"] = "To be added to".into();
+    let grows = call(Method::POST, &format!("ad-accounts/{account}/campaigns"), Some(document)).await?;
     let set = json!({"level": "campaign", "ids": [campaigns[0]], "set": {"name": {"suffix": " (old)"}}});
     let bulk = json!({"changes": [set]});
     let bulk = call(Method::POST, &format!("ad-accounts/{account}/bulk-changes"), Some(bulk)).await?;
@@ -139,6 +143,7 @@ async fn describe_system(scenario: &Scenario) -> anyhow::Result<Value> {
         "member": members,
         "system_token": scenario.sim()?.issue_system_token("122100000000000077", &SCOPES),
         "launch": launched["launch_id"],
+        "grows": {"campaign": grows["campaign_id"], "adset": grows["adset_id"]},
         "bulk_change": bulk["id"],
         "media": fetched["id"],
         "sha256": file,

@@ -262,6 +262,11 @@ impl GraphSim {
         lock(&self.state).world.writing.require_regional_identities = true;
     }
 
+    /// Switches a feature on in every new creative from now on, whatever is asked for.
+    pub fn enroll_feature(&self, name: &str) {
+        lock(&self.state).world.writing.enrolled_features.push(name.to_owned());
+    }
+
     /// Queues a fault for a future video.
     pub fn fail_next_video(&self, fault: VideoFault) {
         lock(&self.state).world.uploads.faults.push_back(fault);

@@ -18,6 +18,8 @@ pub struct WriteSettings {
     /// Whether ad sets for Taiwan, Singapore, Thailand and Brazil must name verified identities, as most advertisers'
     /// must.
     pub require_regional_identities: bool,
+    /// Features of creatives that are switched on in every new one, whatever was asked for.
+    pub enrolled_features: Vec<String>,
 }
 
 impl Default for WriteSettings {
@@ -30,6 +32,7 @@ impl Default for WriteSettings {
             disapproved_name_marker: None,
             max_objects_per_kind: 50_000,
             require_regional_identities: false,
+            enrolled_features: Vec::new(),
         }
     }
 }

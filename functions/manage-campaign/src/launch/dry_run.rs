@@ -85,8 +85,12 @@ impl ManageCampaign {
                 if !errors.is_empty() {
                     return Ok(());
                 }
-                match client.validate(launch, Step::Campaign).await {
-                    Err(Error::RejectedByPlatform(why)) => errors.push(FieldError::new("campaign", why)),
+                // Those below it cannot be checked before it exists.
+                let Some(first) = launch.steps.first() else { return Ok(()) };
+                match client.validate(launch, *first).await {
+                    Err(Error::RejectedByPlatform(why)) => {
+                        errors.push(FieldError::new(first.to_string(), why));
+                    }
                     validated => validated?,
                 }
                 Ok(())

@@ -18,6 +18,9 @@ use super::view::name_of;
 use crate::ManageCampaign;
 use crate::background::LEASE_TTL;
 
+/// Differences that are kept of a launch: with more than these, all of it is to be looked at.
+const MAX_DIFFERENCES: usize = 50;
+
 /// How long a listing of the platform may lack an entity that exists.
 const LISTING_LAG: SignedDuration = SignedDuration::from_mins(2);
 
@@ -63,6 +66,9 @@ impl ManageCampaign {
                     continue;
                 }
                 client.refresh_created(&stored.launch.created).await?;
+                let mut differences = client.launch_differences(&stored.launch).await?;
+                differences.truncate(MAX_DIFFERENCES);
+                stored.launch.differences = differences;
                 self.finish(&client.workspace, stored, LaunchState::Committed).await?;
                 break;
             };
@@ -183,6 +189,9 @@ impl ManageCampaign {
         let created = launch.created.iter().map(|created| (created.step.to_string(), json!(created.id)));
         let mut created: Map<String, Value> = created.collect();
         created.insert("name".to_owned(), name_of(launch).into());
+        if !launch.differences.is_empty() {
+            created.insert("differences".to_owned(), launch.differences.len().into());
+        }
         let event = AuditEvent {
             phase: match launch.state {
                 LaunchState::Committed => Phase::Done,

@@ -2,7 +2,7 @@
 
 use domain::entity::Level;
 use domain::id::{AdAccountId, EntityId, LaunchId};
-use domain::launch::{Launch, LaunchState, Step};
+use domain::launch::{Difference, Launch, LaunchState, Step};
 use graph_api::launch::LaunchPlan;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -31,8 +31,26 @@ pub(crate) struct LaunchView {
     /// What is to be created, in order. A list of launches leaves it out.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     steps: Vec<StepView>,
+    /// Where what Meta keeps is not what was asked for: it has dropped something, or switched something on. To be looked at
+    /// before the campaign is started.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    differences: Vec<DifferenceView>,
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<String>,
+}
+
+/// A value that is not what was asked for.
+#[derive(Serialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+struct DifferenceView {
+    /// The step that created the entity, such as `ad_sets[0].ads[1]`.
+    path: String,
+    /// Which value, in Meta's words.
+    field: String,
+    /// What was asked for.
+    asked: String,
+    /// What Meta shows.
+    shown: String,
 }
 
 /// A step of a launch, which creates one entity.
@@ -85,11 +103,18 @@ impl LaunchView {
             adset_id: launch.id_of(Step::AdSet(0)).cloned(),
             ad_id: launch.id_of(Step::Ad(0, 0)).cloned(),
             steps: Vec::new(),
+            differences: launch.differences.into_iter().map(DifferenceView::from).collect(),
             launch_id: launch.id,
             state: launch.state,
             ad_account: launch.ad_account,
             failure: launch.failure,
         }
+    }
+}
+
+impl From<Difference> for DifferenceView {
+    fn from(Difference { step, field, asked, shown }: Difference) -> Self {
+        Self { path: step.to_string(), field, asked, shown }
     }
 }
 

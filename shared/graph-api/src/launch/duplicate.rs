@@ -83,7 +83,7 @@ impl DuplicateSpec {
     }
 
     /// Returns the object that a step copies, and the name of the copy.
-    fn object(&self, step: Step) -> Option<(&EntityId, &str)> {
+    pub(super) fn object(&self, step: Step) -> Option<(&EntityId, &str)> {
         let ad_set = |number: u8| self.ad_sets.get(usize::from(number));
         match step {
             Step::Campaign => Some((&self.copy_of, &self.name)),

@@ -313,6 +313,24 @@ impl LaunchSpec {
         found.into_errors()
     }
 
+    /// [`Self::check`] of what is added to an ad set that exists, the only one of the document. Paths begin with `ads`.
+    pub fn check_ads(&self, currency: Currency) -> Vec<FieldError> {
+        let mut found = Findings::new(currency);
+        for ad_set in &self.ad_sets {
+            let message = format!("must have 1 to {MAX_ADS} entries");
+            found.require((1..=MAX_ADS).contains(&ad_set.ads.len()), "ads", message);
+            for (number, ad) in ad_set.ads.iter().enumerate() {
+                let path = format!("ads[{number}]");
+                let named = ad.name.as_deref().is_none_or(|name| is_single_line(name, MAX_NAME_CHARS));
+                let message =
+                    format!("must have 1 to {MAX_NAME_CHARS} characters, and no control characters");
+                found.require(named, &format!("{path}.name"), message);
+                ad.check(ad_set.destination_type.as_deref(), &path, &mut found);
+            }
+        }
+        found.into_errors()
+    }
+
     fn check_numbers(&self, found: &mut Findings) {
         let sets = self.ad_sets.len();
         found.require(sets > 0, "ad_set", "must be there: a launch has one ad set or several ad_sets");

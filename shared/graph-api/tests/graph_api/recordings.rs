@@ -51,13 +51,20 @@ fn recorded_objects_keep_what_they_say() {
             // The domain's `status` is Meta's, which older responses name `configured_status`.
             let status = given.get("status").or(given.get("configured_status"));
             assert_eq!(fields.remove("status").as_ref(), status);
-            for name in ["daily_budget", "lifetime_budget"] {
+            for name in ["daily_budget", "lifetime_budget", "spend_cap"] {
                 let given = given[name].as_str().filter(|amount| *amount != "0");
                 assert_eq!(fields.remove(name).map(|amount| amount.to_string()).as_deref(), given);
             }
-            for name in
-                ["id", "name", "campaign_id", "adset_id", "effective_status", "objective", "created_time"]
-            {
+            for name in [
+                "id",
+                "name",
+                "campaign_id",
+                "adset_id",
+                "effective_status",
+                "objective",
+                "created_time",
+                "bid_strategy",
+            ] {
                 assert_eq!(fields.remove(name).as_ref(), given.get(name), "{name}");
             }
             assert!(fields.is_empty(), "{fields:?}");

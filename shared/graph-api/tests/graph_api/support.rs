@@ -114,6 +114,8 @@ impl Drop for Meta {
 pub(crate) fn launch_of(meta: &Meta, document: serde_json::Value) -> (Launch, LaunchSpec) {
     let spec: LaunchSpec = serde_json::from_value(document).unwrap();
     let launch = Launch {
+        existing: Vec::new(),
+        differences: Vec::new(),
         id: "0123456789abcdef".parse().unwrap(),
         ad_account: meta.account(),
         document: PlatformData::new(&spec).unwrap(),

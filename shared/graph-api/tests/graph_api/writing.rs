@@ -3,7 +3,7 @@
 use domain::entity::{Changes, EffectiveStatus, Level, Status};
 use domain::id::EntityId;
 use domain::launch::{Launch, Step};
-use graph_api::launch::LaunchSpec;
+use graph_api::launch::{LaunchPlan, LaunchSpec};
 use graph_api::regulation::{Identities, Regulation};
 use graph_api::{GraphError, ThrottleScope};
 use graph_sim::{Fault, FaultKind, Limits, Tier};
@@ -52,6 +52,28 @@ async fn what_a_launch_creates_is_paused_found_by_name_and_deleted_once() {
     let gone = caller.entity(Level::Campaign, &campaign).await;
     let deleted = |status: Option<EffectiveStatus>| status == Some(EffectiveStatus::Deleted);
     assert!(matches!(&gone, Err(GraphError::NotFound(_))) || deleted(gone.unwrap().effective_status));
+}
+
+#[tokio::test]
+async fn what_exists_is_described_as_a_document_would_and_held_against_it() {
+    let meta = Meta::start().await;
+    let (caller, (mut launch, spec)) = (meta.caller(), launch(&meta));
+    for step in spec.steps() {
+        let id = caller.create_step(&launch, &spec, step).await.unwrap();
+        launch.created.push(created(step, id));
+    }
+    let [campaign, ad_set] = [0, 1].map(|number: usize| &launch.created[number].id);
+    let described =
+        caller.describe_campaign(campaign, meta.sim.account().currency.parse().unwrap()).await.unwrap();
+    assert_eq!((&described.objective, described.daily_budget), (&spec.objective, spec.daily_budget));
+    let described = caller.describe_ad_set(ad_set).await.unwrap();
+    assert_eq!(described.promoted_object, spec.ad_sets[0].promoted_object);
+    let plan = LaunchPlan::Document(Box::new(spec));
+    assert_eq!(caller.launch_differences(&launch, &plan).await.unwrap(), []);
+    meta.sim.update_node(ad_set.as_str(), json!({"optimization_goal": "LINK_CLICKS"}));
+    let found = caller.launch_differences(&launch, &plan).await.unwrap();
+    let found: Vec<_> = found.iter().map(|one| (one.step, &*one.field, &*one.asked, &*one.shown)).collect();
+    assert_eq!(found, [(Step::AdSet(0), "optimization_goal", "OFFSITE_CONVERSIONS", "LINK_CLICKS")]);
 }
 
 #[tokio::test]

@@ -96,6 +96,10 @@ pub(super) fn resolve_creative(
     fields.insert("account_id".into(), json!(account.digits));
     fields.insert("status".into(), json!("ACTIVE"));
     creative::complete(&mut fields);
+    for feature in &world.writing.enrolled_features {
+        let features = fields.entry("degrees_of_freedom_spec").or_insert_with(|| json!({}));
+        features["creative_features_spec"][feature] = json!({"enroll_status": "OPT_IN"});
+    }
     Ok(CreativeRef::New(fields))
 }
 

@@ -22,7 +22,7 @@ async fn scenario() -> Scenario {
 }
 
 /// What Meta has of a level below a campaign, without archived ones.
-async fn below(scenario: &Scenario, level: Level, campaign: &EntityId) -> Vec<Entity> {
+pub(crate) async fn below(scenario: &Scenario, level: Level, campaign: &EntityId) -> Vec<Entity> {
     let token = scenario.sim().unwrap().issue_token(LOGIN_USER_ID, &["ads_read", "ads_management"]);
     let (caller, account) = (scenario.system.graph.on_behalf_of(token.into()), scenario.account().unwrap());
     let pages = caller.entities_below(&account.parse().unwrap(), level, (Level::Campaign, campaign));

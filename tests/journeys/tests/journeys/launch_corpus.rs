@@ -92,6 +92,7 @@ async fn every_objective_destination_and_format_launches_as_it_is_written() {
             let response = scenario.launch(&format!("good-{launched}"), &document).await.unwrap();
             assert_eq!(response.status, 201, "{document}\n{}", response.text);
             let ids = response.json();
+            assert!(ids["differences"].is_null(), "{document}\n{ids}");
             let stored = |id: &str| sim.node(ids[id].as_str().unwrap()).unwrap();
             let ad_set = stored("adset_id");
             assert_eq!(

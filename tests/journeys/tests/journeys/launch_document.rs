@@ -206,6 +206,30 @@ async fn the_example_launches_as_it_is_written() {
 
 /// A step far into a launch that Meta refuses: everything before it is deleted, and the step is named.
 #[tokio::test]
+async fn what_meta_switches_on_by_itself_is_named_before_the_campaign_starts() {
+    let scenario = Scenario::synced().await.unwrap();
+    scenario.sim().unwrap().enroll_feature("product_extensions");
+    scenario.sim().unwrap().enroll_feature("text_overlay_translation");
+    let launched = scenario.launch("enrolled", &scenario.launch_document().unwrap()).await.unwrap();
+    assert_eq!(launched.status, 201, "{}", launched.text);
+    let launch = launched.json();
+    let differences = launch["differences"].as_array().unwrap();
+    let named: Vec<_> = differences
+        .iter()
+        .map(|one| {
+            let field = one["field"].as_str().unwrap().trim_end_matches(".enroll_status");
+            (one["path"].as_str().unwrap(), field.rsplit('.').next().unwrap(), one["asked"].as_str().unwrap())
+        })
+        .collect();
+    let ad = "ad_sets[0].ads[0]";
+    let expected = [(ad, "product_extensions", "OPT_OUT"), (ad, "text_overlay_translation", "nothing")];
+    assert_eq!(named, expected, "{launch}");
+    let listed = scenario.api().unwrap().call(Method::GET, "launches", None).await.unwrap();
+    assert_eq!(listed["data"][0]["differences"], launch["differences"]);
+    scenario.finish().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_large_launch_that_is_refused_late_leaves_nothing() {
     let scenario = Scenario::synced().await.unwrap();
     let page = scenario.sim().unwrap().account().page_id;

@@ -10,6 +10,7 @@
 mod account_selection;
 mod account_totals;
 mod activation;
+mod additions;
 mod api_middleware;
 mod audit;
 mod backfill;

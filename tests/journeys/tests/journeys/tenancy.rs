@@ -182,6 +182,8 @@ fn body_of(scenario: &Scenario, operation: &str) -> Value {
             json!({"name": "Shop", "source": "taboola", "currency": "EUR", "timezone": "Europe/Berlin"})
         }
         "duplicate_campaign" => json!({"name": "Copy"}),
+        "add_ad_sets" => json!({"ad_sets": []}),
+        "add_ads" => json!({"ads": []}),
         "create_bulk_change" => {
             json!({"changes": [{"level": "ad", "ids": ["1"], "set": {"status": "PAUSED"}}]})
         }

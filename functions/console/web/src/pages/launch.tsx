@@ -254,6 +254,11 @@ function Progress({ id, account, onAgain }: { id: string; account: AdAccount; on
               <tr key={step.path} data-step={step.path}><th scope="row" class="wrap">{step.name}</th><td><span class={`state ${STEP_TONES[step.state]}`}>{words(step.state)}</span></td><td><code>{step.path}</code></td><td>{step.id ?? "—"}</td></tr>
             ))}</tbody>
           </table>
+          {launch.differences && (
+            <div class="banner bad">
+              <ul>{launch.differences.map(({ path, field, asked, shown }) => <li key={path + field}><b>{path}</b> {field}: asked for {asked}, Meta has {shown}</li>)}</ul>
+            </div>
+          )}
           <p class="actions">
             {launch.state === "committed" && <button type="button" class="button primary" onClick={() => void activate()}>Start it now</button>}
             {launch.campaign_id && launch.state === "committed" && <a class="button" href={inWorkspace(`${account.id}/campaigns/${launch.campaign_id}`)}>Open the campaign</a>}
