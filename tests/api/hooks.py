@@ -32,6 +32,8 @@ TIMEZONE = ["Asia/Singapore", "Europe/Berlin"]
 
 def existing_values(path, method, name):
     """Returns the values of a path parameter that exist."""
+    if name == "id" and path.endswith(("{id}/adsets", "{id}/ads")):
+        return [SYSTEM["grows"]["campaign" if path.endswith("adsets") else "adset"]]
     if name == "id":
         kind = next(kind for kind in ("campaigns", "adsets", "ads") if f"/{kind}/" in path)
         # A deleted resource is gone for every other request, so deletions get their own.
@@ -175,6 +177,10 @@ def restrict_launch(schemas):
     }.items():
         for field in fields:
             del schemas[name]["properties"][field]
+    # What is added must suit what is there.
+    del schemas["NewAdSets"]["properties"]["bid_strategy"]
+    schemas["NewAdSets"]["properties"]["ad_sets"] = {"enum": [[{**real["ad_set"], "ads": [real["ad"]]}]]}
+    schemas["NewAds"]["properties"]["ads"] = {"enum": [[real["ad"]]]}
     launch = schemas["LaunchSpec"]
     for field, schema in (("daily_budget", "Budget"), ("ad_set", "AdSetSpec"), ("ad", "AdSpec")):
         launch["properties"][field] = {"$ref": f"#/components/schemas/{schema}"}
@@ -333,14 +339,6 @@ def before_call(context, case, kwargs):
             # Each object must exist, and may be named once.
             campaigns = {"level": "campaign", "ids": SYSTEM["campaigns"][:2], "set": {"name": {"suffix": "."}}}
             case.body = {"changes": [campaigns]}
-        case "add_ad_sets" | "add_ads" if case.meta.generation.mode.is_positive:
-            # What is added must suit what is there.
-            real = SYSTEM["launch_document"]
-            if operation == "add_ads":
-                case.path_parameters["id"], case.body = SYSTEM["grows"]["adset"], {"ads": [real["ad"]]}
-            else:
-                ad_set = {**real["ad_set"], "ads": [real["ad"]]}
-                case.path_parameters["id"], case.body = SYSTEM["grows"]["campaign"], {"ad_sets": [ad_set]}
         case "deauthorize" | "delete_data" if uses_real_data(case):
             case.body = {"signed_request": STRANGER}
         case "request_sync" if uses_real_data(case):

@@ -70,7 +70,9 @@ async fn describe_system(scenario: &Scenario) -> anyhow::Result<Value> {
     // After the list: it is not one of those that requests delete.
     let mut document = scenario.launch_document()?;
     document["name"] = "To be added to".into();
-    let grows = call(Method::POST, &format!("ad-accounts/{account}/campaigns"), Some(document)).await?;
+    let key = [("idempotency-key", "grows")];
+    let campaigns_path = format!("ad-accounts/{account}/campaigns");
+    let grows = api.call_with(Method::POST, &campaigns_path, Some(&document), &key).await?;
     let set = json!({"level": "campaign", "ids": [campaigns[0]], "set": {"name": {"suffix": " (old)"}}});
     let bulk = json!({"changes": [set]});
     let bulk = call(Method::POST, &format!("ad-accounts/{account}/bulk-changes"), Some(bulk)).await?;
