@@ -16,7 +16,7 @@ use jiff::tz::TimeZone;
 use middleware::user_event;
 use middleware::version::require_match;
 use runtime::endpoint::{self, Endpoint};
-use runtime::request::{Json, NoQuery, RequestContext};
+use runtime::request::{Json, NoQuery, RequestContext, idempotency_key};
 use runtime::response::NoContent;
 use runtime::session::{Role, Session};
 use serde::Deserialize;
@@ -78,9 +78,16 @@ impl ManageCampaign {
         let entity = self.entity(workspace, &account.id, level, &id).await?;
         let zone = account.time_zone()?;
         check_values(&values, &entity, account.currency, &zone)?;
+        if values.is_relative()
+            && !request.headers().contains_key(IF_MATCH)
+            && idempotency_key(&request)?.is_none()
+        {
+            let message = "send this header, or If-Match: a value that is made of the one before would change once more with a repeated request";
+            return Err(FieldError::new("Idempotency-Key", message).into());
+        }
         let client = self.connector.open(workspace, &account.id, Purpose::Action).await?;
         let result = async {
-            let entity = match values.sets_content() {
+            let entity = match values.depends_on_values() {
                 true => shown(&client, &request, &entity, account.currency).await?,
                 false => current(&client, &request, entity, account.currency).await?,
             };
@@ -89,6 +96,7 @@ impl ManageCampaign {
             let changes =
                 changes.map_err(|mistakes| Error::Invalid(mistakes.into_iter().map(at).collect()))?;
             let (before, after) = audit_diff(&entity, &changes);
+            let before_change = entity;
             let event = user_event(&session, &format!("{level}.changed"), format!("{level}/{id}"))?;
             let event = event.in_account(&account.id).with_change(before, after);
             let event = self.connector.table.record_intent(workspace, event, self.host.clock.now()).await?;
@@ -102,7 +110,16 @@ impl ManageCampaign {
             }
             // What was there before is not what is there now.
             match refetch(&client, level, &id, &changes).await {
-                Ok(Some(entity)) => Ok(entity),
+                Ok(Some(entity)) => {
+                    let (had, has) = (changes.values_of(&before_change), changes.values_of(&entity));
+                    match has == changes {
+                        true => Ok(entity),
+                        false if has == had => Err(self.look_up(&client, level, &id, "was made").await?),
+                        false => Err(Error::RejectedByPlatform(format!(
+                            "Meta confirmed the change, and shows {has}"
+                        ))),
+                    }
+                }
                 Ok(None) | Err(Error::Unavailable(_) | Error::RateLimited { .. }) => {
                     Err(self.look_up(&client, level, &id, "was made").await?)
                 }

@@ -169,6 +169,14 @@ impl ManageCampaign {
             true => spec.check_ads(account.currency),
             false => spec.check(account.currency, self.host.clock.now()),
         };
+        if !existing.is_empty() {
+            // What was not sent is the campaign's own.
+            let was_sent = |field: &str| field.starts_with("ad") || field == "bid_strategy";
+            for error in field_errors.iter_mut().filter(|error| !was_sent(&error.field)) {
+                error.message = format!("{} of the campaign {}", error.field, error.message);
+                error.field = "ad_sets".to_owned();
+            }
+        }
         let connection = account.require_connection()?;
         let connection = self.connector.table.connection(workspace, connection).await?;
         let details: AccountDetails = account.details.read()?;
@@ -330,30 +338,30 @@ impl ManageCampaign {
         self.finish(workspace, &mut stored, LaunchState::NeedsReview).await
     }
 
-    /// Returns the launch that created a campaign, if it began within the last day: none that is older is under way, and
-    /// what it created is listed by now.
-    pub(crate) async fn recent_launch(
+    /// Returns the launches that created a campaign or added to it and began within the last day: none that is older is under
+    /// way, and what it created is listed by now.
+    pub(crate) async fn recent_launches(
         &self,
         workspace: &Tenant,
         campaign: &EntityId,
-    ) -> Result<Option<Launch>, Error> {
+    ) -> Result<Vec<Launch>, Error> {
         let oldest = self.host.clock.now() - MAX_LAUNCH_AGE - RECENT_MARGIN;
-        let mut before: Option<String> = None;
+        let (mut before, mut found) = (None::<String>, Vec::new());
         loop {
             let table = &self.connector.table;
             let page = table.launches_by_time(workspace, before.as_deref(), LAUNCHES_PER_READ).await?;
-            let Some((last, _)) = page.last().cloned() else { return Ok(None) };
+            let Some((last, _)) = page.last().cloned() else { return Ok(found) };
             let is_last = page.len() < LAUNCHES_PER_READ;
             for StoredLaunch { launch, .. } in page.into_iter().filter_map(|(_, stored)| stored) {
                 if launch.started_at < oldest {
-                    return Ok(None);
+                    return Ok(found);
                 }
                 if launch.id_of(Step::Campaign) == Some(campaign) {
-                    return Ok(Some(launch));
+                    found.push(launch);
                 }
             }
             if is_last {
-                return Ok(None);
+                return Ok(found);
             }
             before = Some(last);
         }
@@ -386,13 +394,8 @@ impl ManageCampaign {
         ad_account: &AdAccountId,
         (document, steps): (PlatformData, Vec<Step>),
     ) -> Result<StoredLaunch, Error> {
-        let key = idempotency_key(request)?.ok_or_else(|| {
-            let message = "send this header, with 1 to 255 visible ASCII characters of your own per launch: a repeated request with the same text launches once";
-            FieldError::new("Idempotency-Key", message)
-        })?;
+        let id = launch_id(session, ad_account, request)?;
         let now = self.host.clock.now();
-        let digest = Sha256::digest(format!("{}|{ad_account}|{key}", session.workspace));
-        let id: LaunchId = hex::encode(&digest[..8]).parse()?;
         Ok(StoredLaunch {
             launch: Launch {
                 id,
@@ -460,6 +463,20 @@ impl ManageCampaign {
             error => error.into(),
         })
     }
+}
+
+/// Returns the id of a request's launch: the same key always gives the same.
+fn launch_id(
+    session: &Session,
+    ad_account: &AdAccountId,
+    request: &Request<Bytes>,
+) -> Result<LaunchId, Error> {
+    let key = idempotency_key(request)?.ok_or_else(|| {
+        let message = "send this header, with 1 to 255 visible ASCII characters of your own per launch: a repeated request with the same text launches once";
+        FieldError::new("Idempotency-Key", message)
+    })?;
+    let digest = Sha256::digest(format!("{}|{ad_account}|{key}", session.workspace));
+    Ok(hex::encode(&digest[..8]).parse()?)
 }
 
 fn job_of(workspace: &Tenant, launch: &LaunchId) -> Job {

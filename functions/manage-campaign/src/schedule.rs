@@ -144,7 +144,7 @@ impl ManageCampaign {
         }
         let activates = action == ScheduledAction::Activate;
         if activates
-            && self.recent_launch(workspace, &campaign).await?.is_some_and(|launch| !is_settled(&launch))
+            && self.recent_launches(workspace, &campaign).await?.iter().any(|launch| !is_settled(launch))
         {
             let why = "the campaign is still being launched; see GET launches";
             return Err(Error::Conflict(why.to_owned()));

@@ -114,6 +114,14 @@ pub fn complete_change(
             "bid_strategy",
             format!("must be one of {}", STRATEGIES.join(", ")),
         );
+        let before = entity.bid_strategy.as_deref().unwrap_or_default();
+        let takes_same =
+            (needs_bid(before), needs_roas(before)) == (needs_bid(strategy), needs_roas(strategy));
+        // The bids of its ad sets would go, and an undo would not bring them back.
+        let message = format!(
+            "must take the same amounts as {before}: the bids of the ad sets of {level} {id} change with it, in Ads Manager"
+        );
+        require(*level != Level::Campaign || before.is_empty() || takes_same, "bid_strategy", message);
         if *level == Level::AdSet {
             // The amounts of the strategy before go with it.
             if !needs_bid(strategy) && changes.bid_amount.is_none() && entity.bid_amount.is_some() {
@@ -187,16 +195,17 @@ pub fn complete_change(
             message(),
         );
         targeting.extend(changes.targeting.clone());
+        let sets_places = changes.targeting.keys().any(|path| path.starts_with("geo_locations."));
         let is_place =
             |(path, value): (&String, &Value)| path.starts_with("geo_locations.") && !value.is_null();
         let message = "must leave a country, region, city or postcode";
-        require(targeting.iter().any(is_place), "countries", message.to_owned());
+        require(!sets_places || targeting.iter().any(is_place), "countries", message.to_owned());
     }
     mistakes
 }
 
 /// Spend caps are taken away by the largest one (Marketing API, "Campaign").
-const NO_SPEND_CAP: &str = "922337203685478";
+pub(crate) const NO_SPEND_CAP: i64 = 922_337_203_685_478;
 
 /// An end is taken away by this (Marketing API, "Ad Set").
 const NO_END: &str = "0";
@@ -218,10 +227,7 @@ fn change_form(changes: &Changes, shown: Option<Current>) -> Vec<(&'static str, 
         ("status", status.as_ref().map(|status| status.as_str().to_owned())),
         ("daily_budget", daily_budget.map(|amount| amount.to_string())),
         ("lifetime_budget", lifetime_budget.map(|amount| amount.to_string())),
-        (
-            "spend_cap",
-            spend_cap.map(|cap| cap.map_or_else(|| NO_SPEND_CAP.to_owned(), |cap| cap.to_string())),
-        ),
+        ("spend_cap", spend_cap.map(|cap| cap.unwrap_or(NO_SPEND_CAP).to_string())),
         ("bid_strategy", bid_strategy.clone()),
         ("bid_amount", bid_amount.flatten().map(|amount| amount.to_string())),
         ("bid_constraints", floor.map(|floor| json!({"roas_average_floor": floor}).to_string())),

@@ -22,6 +22,11 @@ pub(crate) use self::content::ad_creative;
 const FIELDS: &str =
     "id,name,status,object_story_id,effective_object_story_id,object_story_spec,thumbnail_url";
 
+/// What Meta may do with a creative by itself, each of which is off unless somebody switches it on. Source: AdCreative,
+/// `degrees_of_freedom_spec.creative_features_spec` of v26.
+pub(crate) const FEATURES: [&str; 4] =
+    ["image_animation", "product_extensions", "video_filtering", "video_uncrop"];
+
 /// Creatives per page; each row is long.
 const PAGE_ROWS: u32 = 100;
 

@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::change::NO_SPEND_CAP;
 use crate::client::UserClient;
 use crate::error::GraphError;
 use crate::goal::{PromotedObject, result_measure};
@@ -249,7 +250,7 @@ impl GraphEntity {
             objective: self.objective,
             daily_budget: self.daily_budget,
             lifetime_budget: self.lifetime_budget,
-            spend_cap: self.spend_cap,
+            spend_cap: self.spend_cap.filter(|cap| *cap < NO_SPEND_CAP),
             bid_strategy: self.bid_strategy,
             bid_amount: self.bid_amount,
             min_roas: floor.map(|floor| Decimal::from(floor) / Decimal::from(ROAS_SCALE)),

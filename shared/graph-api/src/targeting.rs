@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 /// The values that can be changed, as paths in Meta's `targeting`.
-const PATHS: [&str; 24] = [
+const PATHS: [&str; 26] = [
     "geo_locations.countries",
     "geo_locations.regions",
     "geo_locations.cities",
@@ -22,12 +22,14 @@ const PATHS: [&str; 24] = [
     "custom_audiences",
     "excluded_custom_audiences",
     "targeting_automation.advantage_audience",
-    "targeting_automation.individual_setting",
+    "targeting_automation.individual_setting.device",
     "publisher_platforms",
     "facebook_positions",
     "instagram_positions",
     "audience_network_positions",
     "messenger_positions",
+    "threads_positions",
+    "whatsapp_positions",
     "device_platforms",
     "user_os",
     "user_device",
@@ -35,6 +37,9 @@ const PATHS: [&str; 24] = [
 
 /// A second narrowing of the audience, beside which the interests of the first one say little.
 pub(crate) const SECOND_NARROWING: &str = "flexible_spec.1";
+
+/// Stands for places that are named otherwise than by a country, region, city or postcode: country groups, pins and the like.
+pub(crate) const OTHER_PLACES: &str = "geo_locations.*";
 
 /// What remains of the entries of lists: the rest is their names, which Meta shows and does not need.
 const ENTRY_FIELDS: [&str; 4] = ["id", "key", "radius", "distance_unit"];
@@ -44,7 +49,14 @@ const ENTRY_FIELDS: [&str; 4] = ["id", "key", "radius", "distance_unit"];
 pub(crate) fn values(targeting: &Value) -> BTreeMap<String, Value> {
     let paths = PATHS.iter().chain([&SECOND_NARROWING]);
     let values = paths.map(|path| ((*path).to_owned(), canonical(path, find(targeting, path))));
-    values.filter(|(_, value)| !value.is_null()).collect()
+    let is_other = |(name, places): (&String, &Value)| {
+        name != "location_types"
+            && !PATHS.contains(&format!("geo_locations.{name}").as_str())
+            && places.as_array().is_some_and(|places| !places.is_empty())
+    };
+    let other = targeting["geo_locations"].as_object().is_some_and(|places| places.iter().any(is_other));
+    let other = other.then(|| (OTHER_PLACES.to_owned(), true.into()));
+    values.filter(|(_, value)| !value.is_null()).chain(other).collect()
 }
 
 fn find<'a>(targeting: &'a Value, path: &str) -> &'a Value {
@@ -100,6 +112,9 @@ pub(crate) fn set(targeting: &mut Value, path: &str, value: Value) {
     // Of the narrowings only the first one is set.
     if let Some(rest) = rest.strip_prefix("0.") {
         let list = fields.entry(first).or_insert_with(|| json!([{}]));
+        if list[0].is_null() {
+            *list = json!([{}]);
+        }
         set(&mut list[0], rest, value);
         if list.as_array().is_some_and(|list| list.iter().all(|entry| *entry == json!({}))) {
             fields.remove(first);
@@ -107,6 +122,9 @@ pub(crate) fn set(targeting: &mut Value, path: &str, value: Value) {
         return;
     }
     let below = fields.entry(first).or_insert_with(|| json!({}));
+    if !below.is_object() {
+        *below = json!({});
+    }
     set(below, rest, value);
     if *below == json!({}) {
         fields.remove(first);

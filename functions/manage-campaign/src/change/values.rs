@@ -262,6 +262,19 @@ impl NewName {
 }
 
 impl NewValues {
+    /// Returns whether a value is made of the one before, so that a repetition would do it once more.
+    pub(crate) fn is_relative(&self) -> bool {
+        let budgets = [&self.daily_budget, &self.lifetime_budget];
+        matches!(self.name, Some(NewName::Edit(_)))
+            || budgets.iter().any(|budget| matches!(budget, Some(NewBudget::By(_))))
+    }
+
+    /// Returns whether it is checked against values of before, which may be old in the table.
+    pub(crate) fn depends_on_values(&self) -> bool {
+        let bids = self.bid_strategy.is_some() || self.bid_amount.is_some() || self.min_roas.is_some();
+        self.is_relative() || self.sets_content() || bids || self.start.is_some() || self.end.is_some()
+    }
+
     /// Returns whether it sets what is only known of an entity that is read alone.
     pub(crate) fn sets_content(&self) -> bool {
         self.url_tags.is_some() || self.creative_id.is_some() || !self.targeting().is_empty()
@@ -323,7 +336,10 @@ impl NewValues {
             mistakes.extend(found.map(|(part, message)| FieldError::new(format!("{field}.{part}"), message)));
         }
         for (field, time) in [("start", start.as_ref()), ("end", end.as_ref().and_then(Option::as_ref))] {
-            if time.is_some_and(|time| local_time::read(time, zone).is_none()) {
+            let is_moment = |time: &String| {
+                local_time::read(time, zone).is_some_and(|zoned| zoned.subsec_nanosecond() == 0)
+            };
+            if time.is_some_and(|time| !is_moment(time)) {
                 let message = "must be a time of the ad account that exists there, such as 2026-12-01T09:00:00, or one with an offset";
                 mistakes.push(FieldError::new(field, message));
             }

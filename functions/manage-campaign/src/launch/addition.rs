@@ -1,19 +1,21 @@
 //! Additions: new ad sets of a campaign that exists, and new ads of an ad set, as a launch: all of them, paused, or none.
 
+use bytes::Bytes;
 use connector::Purpose;
 use domain::entity::{EffectiveStatus, Entity, Level};
+use domain::id::{AdAccountId, EntityId};
 use domain::launch::{Existing, Step};
 use domain::{Error, FieldError};
 use graph_api::launch::{AdSetSpec, AdSpec};
-use http::{Method, StatusCode};
+use http::{Method, Request, StatusCode};
 use runtime::endpoint::{self, Builder, Endpoint};
 use runtime::operation::Header;
 use runtime::request::{Json, RequestContext};
 use runtime::session::{Role, Session};
 use serde::Deserialize;
 
-use super::LaunchQuery;
 use super::dry_run::{DryRun, LaunchResponse};
+use super::{LaunchQuery, is_settled, launch_id};
 use crate::ManageCampaign;
 use crate::change::EntityPath;
 
@@ -81,6 +83,7 @@ impl ManageCampaign {
         account.require_connection()?;
         let campaign = self.entity(&session.workspace, &ad_account, Level::Campaign, &id).await?;
         require_alive(&campaign)?;
+        self.require_launched(&session, (&ad_account, &id), &request).await?;
         let client = self.connector.open(&session.workspace, &ad_account, Purpose::Action).await?;
         let described = client.describe_campaign(&id).await;
         let mut spec = client.close(described).await?;
@@ -109,6 +112,7 @@ impl ManageCampaign {
         require_alive(&ad_set)?;
         let campaign =
             ad_set.campaign_id.ok_or_else(|| Error::NotFound(format!("the campaign of adset {id}")))?;
+        self.require_launched(&session, (&ad_account, &campaign), &request).await?;
         let client = self.connector.open(&session.workspace, &ad_account, Purpose::Action).await?;
         let described =
             async { Ok((client.describe_campaign(&campaign).await?, client.describe_ad_set(&id).await?)) };
@@ -119,6 +123,26 @@ impl ManageCampaign {
         let existing =
             vec![Existing { step: Step::Campaign, id: campaign }, Existing { step: Step::AdSet(0), id }];
         self.launch_document((&session, &request), &account, spec, existing, query).await
+    }
+}
+
+impl ManageCampaign {
+    /// Refuses to add to a campaign whose launch is under way: when that is undone, the campaign goes with everything in it.
+    /// An addition that is repeated goes on.
+    async fn require_launched(
+        &self,
+        session: &Session,
+        (ad_account, campaign): (&AdAccountId, &EntityId),
+        request: &Request<Bytes>,
+    ) -> Result<(), Error> {
+        let own = launch_id(session, ad_account, request)?;
+        let launches = self.recent_launches(&session.workspace, campaign).await?;
+        match launches.iter().all(|launch| is_settled(launch) || launch.id == own) {
+            true => Ok(()),
+            false => Err(Error::Conflict(
+                "the campaign is still being launched or added to; see GET launches".to_owned(),
+            )),
+        }
     }
 }
 

@@ -20,6 +20,9 @@ pub(crate) struct LaunchView {
     /// Subject of the session that requested it.
     #[serde(skip_serializing_if = "Option::is_none")]
     requested_by: Option<String>,
+    /// The campaign or ad set that it adds to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    added_to: Option<EntityId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     campaign_id: Option<EntityId>,
     /// Of the first ad set.
@@ -99,6 +102,7 @@ impl LaunchView {
             name: name_of(&launch),
             started_at: launch.started_at,
             requested_by,
+            added_to: launch.existing.last().map(|existing| existing.id.clone()),
             campaign_id: launch.id_of(Step::Campaign).cloned(),
             adset_id: launch.id_of(Step::AdSet(0)).cloned(),
             ad_id: launch.id_of(Step::Ad(0, 0)).cloned(),

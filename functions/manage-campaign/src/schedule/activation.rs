@@ -28,12 +28,12 @@ impl ManageCampaign {
         activation: &mut Schedule,
     ) -> Result<Ran, Error> {
         let campaign = activation.campaign.clone();
-        let launch = self.recent_launch(&client.workspace, &campaign).await?;
-        if launch.as_ref().is_some_and(|launch| !is_settled(launch)) {
+        let launches = self.recent_launches(&client.workspace, &campaign).await?;
+        if !launches.iter().all(is_settled) {
             let reason = "the campaign is still being launched".to_owned();
             return Err(Error::RateLimited { retry_after: RETRY_DELAY, reason });
         }
-        let below = held_by(client, &campaign, launch.as_ref()).await?;
+        let below = held_by(client, &campaign, &launches).await?;
         let scope = self.decide_scope(client, activation, &below).await?;
         let mut problems = Vec::new();
         if scope == ActivationScope::Everything {
@@ -58,7 +58,7 @@ impl ManageCampaign {
         client.apply_change(Level::Campaign, &campaign, &active()).await?;
         // The descendants' effective status changes only once the campaign is active.
         client.refresh(Level::Campaign, &campaign).await?;
-        let below = held_by(client, &campaign, launch.as_ref()).await?;
+        let below = held_by(client, &campaign, &launches).await?;
         problems.extend(below.iter().filter_map(|entity| Some(problem(entity, obstacle(entity)?))));
         problems.truncate(MAX_PROBLEMS);
         let failure = match of_level(&below, Level::Ad).any(may_deliver) {
@@ -97,10 +97,10 @@ impl ManageCampaign {
 async fn held_by(
     client: &AccountClient,
     campaign: &EntityId,
-    launch: Option<&Launch>,
+    launches: &[Launch],
 ) -> Result<Vec<Entity>, Error> {
     let mut below = client.refresh_descendants(Level::Campaign, campaign).await?;
-    for created in launch.iter().flat_map(|launch| &launch.created) {
+    for created in launches.iter().flat_map(|launch| &launch.created) {
         let is_listed = created.id == *campaign || below.iter().any(|entity| entity.id == created.id);
         if !is_listed && let Some(entity) = client.refresh(created.step.level(), &created.id).await? {
             below.push(entity);

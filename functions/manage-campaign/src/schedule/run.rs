@@ -8,8 +8,8 @@ use domain::entity::{Changes, Level, Status};
 use domain::id::{AdAccountId, EntityId};
 use domain::schedule::ScheduledAction;
 use domain::tenant::Tenant;
-use jiff::SignedDuration;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use store::StoreError;
 use store::audit::{Actor, AuditEvent, Phase};
@@ -69,6 +69,12 @@ impl ManageCampaign {
             Err(StoreError::Conflict) => return Ok(()),
             Err(error) => return Err(error.into()),
         }
+        if let Some(later) = self.later_schedule(workspace, ad_account, &due).await? {
+            let why =
+                format!("it could not be done before the {} of {}, which holds", later.action, later.at);
+            let event = AuditEvent { phase: Phase::Failed, reason: Some(why.clone()), ..event };
+            return self.conclude(workspace, ad_account, &running, (Some(why), Vec::new()), event).await;
+        }
         let mut trace = None;
         let outcome = match self.connector.open(workspace, ad_account, Purpose::Action).await {
             Ok(client) => {
@@ -104,6 +110,42 @@ impl ManageCampaign {
                 (Some(error.public_detail()), Vec::new())
             }
         };
+        self.conclude(workspace, ad_account, &running, (failure, problems), event).await
+    }
+
+    /// Returns another schedule of the campaign whose time came after this one's and that has been done, or is: what waited
+    /// longer than that must not undo it.
+    async fn later_schedule(
+        &self,
+        workspace: &Tenant,
+        ad_account: &AdAccountId,
+        due: &Schedule,
+    ) -> Result<Option<Schedule>, Error> {
+        let table = &self.connector.table;
+        for action in [ScheduledAction::Activate, ScheduledAction::Pause, ScheduledAction::Archive] {
+            let other = table.schedule(workspace, ad_account, &due.campaign, action).await?;
+            let is_later = |other: &Schedule| {
+                action != due.action
+                    && matches!(other.state, ScheduleState::Running | ScheduleState::Done)
+                    && moment_of(other) > moment_of(due)
+            };
+            if let Some(other) = other.filter(is_later) {
+                return Ok(Some(other));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Keeps the outcome.
+    async fn conclude(
+        &self,
+        workspace: &Tenant,
+        ad_account: &AdAccountId,
+        running: &Schedule,
+        (failure, problems): (Option<String>, Vec<ScheduleProblem>),
+        event: AuditEvent,
+    ) -> Result<(), Error> {
+        let Schedule { campaign, action, .. } = running;
         let state = if failure.is_some() { ScheduleState::Failed } else { ScheduleState::Done };
         tracing::info!(
             %workspace, %campaign, %action, ?state, failure, problems = problems.len(), "Ran a schedule."
@@ -111,7 +153,8 @@ impl ManageCampaign {
         let version = running.version + 1;
         let concluded = Schedule { state, failure, problems, version, ..running.clone() };
         let event = event.at(self.host.clock.now());
-        match table.upsert_schedule(workspace, ad_account, &concluded, Some(&running), Some(&event)).await {
+        let table = &self.connector.table;
+        match table.upsert_schedule(workspace, ad_account, &concluded, Some(running), Some(&event)).await {
             Ok(()) | Err(StoreError::Conflict) => Ok(()),
             Err(error) => Err(error.into()),
         }
@@ -123,10 +166,13 @@ impl ManageCampaign {
             ScheduledAction::Pause | ScheduledAction::Archive => MAX_PAUSE_DELAY,
         };
         // A time that cannot be resolved counts as past.
-        let zone = TimeZone::get(&due.timezone);
-        let at = zone.and_then(|zone| zone.to_ambiguous_zoned(due.at).compatible());
-        at.map_or(true, |at| self.host.clock.now().duration_since(at.timestamp()) > max_delay)
+        moment_of(due).is_none_or(|at| self.host.clock.now().duration_since(at) > max_delay)
     }
+}
+
+fn moment_of(schedule: &Schedule) -> Option<Timestamp> {
+    let zone = TimeZone::get(&schedule.timezone).ok()?;
+    Some(zone.to_ambiguous_zoned(schedule.at).compatible().ok()?.timestamp())
 }
 
 /// Stops a campaign; what is below it keeps its status and delivers no more.
@@ -137,6 +183,10 @@ async fn stop(client: &AccountClient, campaign: &EntityId, status: Status) -> Re
     client.refresh_descendants(Level::Campaign, campaign).await?;
     let failure = match read {
         Some(campaign) if campaign.status == stopped.status => None,
+        // It may show what was there before for a moment.
+        Some(campaign) if campaign.status == Some(Status::Active) => {
+            return Err(Error::Unavailable("the campaign does not show it yet".to_owned()));
+        }
         Some(campaign) => {
             let status = campaign.status.as_ref().map_or("no status", Status::as_str);
             Some(format!("the platform confirmed it, and shows {status}"))

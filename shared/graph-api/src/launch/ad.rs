@@ -7,14 +7,10 @@ use serde_json::{Map, Value, json};
 use super::findings::Findings;
 #[cfg(feature = "describe")]
 use super::spec::MAX_NAME_CHARS;
-use crate::creative::CreativeSpec;
+use crate::creative::{CreativeSpec, FEATURES};
 
 /// Maximum length of URL parameters, in characters.
 const MAX_URL_TAGS_CHARS: usize = 1_000;
-
-/// What Meta may do with a creative by itself, each of which is off unless the document switches it on. Source: AdCreative,
-/// `degrees_of_freedom_spec.creative_features_spec` of v26.
-const FEATURES: [&str; 4] = ["image_animation", "product_extensions", "video_filtering", "video_uncrop"];
 
 /// An ad of a launch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

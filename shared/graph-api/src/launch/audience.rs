@@ -232,6 +232,14 @@ pub struct Placements {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "describe", schemars(length(max = 20), inner(regex(pattern = WORD_PATTERN))))]
     pub messenger_positions: Vec<String>,
+    /// Such as `threads_stream`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "describe", schemars(length(max = 20), inner(regex(pattern = WORD_PATTERN))))]
+    pub threads_positions: Vec<String>,
+    /// Such as `status`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "describe", schemars(length(max = 20), inner(regex(pattern = WORD_PATTERN))))]
+    pub whatsapp_positions: Vec<String>,
     /// `mobile`, `desktop`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "describe", schemars(length(max = 20), inner(regex(pattern = WORD_PATTERN))))]
@@ -259,13 +267,15 @@ const GONE_POSITIONS: [(&str, &str); 3] = [
 ];
 
 impl Placements {
-    fn lists(&self) -> [(&'static str, &[String]); 8] {
+    fn lists(&self) -> [(&'static str, &[String]); 10] {
         [
             ("publisher_platforms", &self.publisher_platforms),
             ("facebook_positions", &self.facebook_positions),
             ("instagram_positions", &self.instagram_positions),
             ("audience_network_positions", &self.audience_network_positions),
             ("messenger_positions", &self.messenger_positions),
+            ("threads_positions", &self.threads_positions),
+            ("whatsapp_positions", &self.whatsapp_positions),
             ("device_platforms", &self.device_platforms),
             ("user_os", &self.user_os),
             ("user_device", &self.user_device),
@@ -303,9 +313,9 @@ impl Placements {
     /// Returns its values by their paths in Meta's `targeting`.
     pub(super) fn values(&self) -> impl Iterator<Item = (&'static str, Value)> {
         // From February 2027 on Meta looks beyond the devices and systems that are named, unless it is told not to.
-        let setting = if self.names_devices() { json!({"device": 0}) } else { Value::Null };
+        let setting = if self.names_devices() { json!(0) } else { Value::Null };
         let lists = self.lists().map(|(name, list)| (name, json!(list)));
-        lists.into_iter().chain([("targeting_automation.individual_setting", setting)])
+        lists.into_iter().chain([("targeting_automation.individual_setting.device", setting)])
     }
 
     /// Returns whether it names devices or systems.

@@ -13,6 +13,9 @@ use crate::batch::Item;
 use crate::client::UserClient;
 use crate::error::GraphError;
 
+/// Characters that are kept of a value, asked for or shown.
+const MAX_EXCERPT_CHARS: usize = 200;
+
 /// The features that Meta may switch on in a creative.
 const FEATURES: [&str; 2] = ["degrees_of_freedom_spec", "creative_features_spec"];
 
@@ -58,11 +61,12 @@ impl UserClient {
         for ((created, shown), asked) in launch.created.iter().zip(shown).zip(asked) {
             let (asked, shown) = match (asked, shown) {
                 (Ok(asked), Ok(shown)) => (asked, shown),
+                (Err(error), _) | (_, Err(error)) if error.is_retryable() => return Err(error),
                 // What cannot be read is not said to differ.
-                (Err(GraphError::NotFound(_)), _) | (_, Err(GraphError::NotFound(_))) => continue,
-                (Err(error), _) | (_, Err(error)) => return Err(error),
+                _ => continue,
             };
             for (field, asked, shown) in compare(created.step.level(), &asked, &shown) {
+                let (asked, shown) = (excerpt(&asked), excerpt(&shown));
                 differences.push(Difference { step: created.step, field, asked, shown });
             }
         }
@@ -80,9 +84,13 @@ impl UserClient {
         let items: Vec<Item> =
             launch.created.iter().map(|created| read(created.step, source(created.step))).collect();
         let mut sources = self.batch::<Map<String, Value>>(&items).await;
-        for source in sources.iter_mut().flatten() {
-            for own in ["id", "start_time", "end_time", "daily_budget", "lifetime_budget"] {
+        for (source, created) in sources.iter_mut().zip(&launch.created) {
+            let Ok(source) = source else { continue };
+            for own in ["id", "start_time", "end_time"] {
                 source.remove(own);
+            }
+            if created.step == Step::Campaign {
+                source.remove("daily_budget");
             }
             if let Some(creative) = source.get_mut("creative").and_then(Value::as_object_mut) {
                 creative.remove("id");
@@ -139,7 +147,7 @@ fn compare_value(path: &str, asked: &Value, shown: &Value, found: &mut Vec<(Stri
         (Value::Null, _) => {}
         (Value::Array(asked), _) if asked.is_empty() => {}
         (Value::Object(asked), Value::Object(shown)) => {
-            for (name, asked) in asked.iter().filter(|(name, _)| *name != "name" && !is_address(name)) {
+            for (name, asked) in asked.iter().filter(|(name, _)| !is_address(name)) {
                 compare_value(
                     &format!("{path}.{name}"),
                     asked,
@@ -184,6 +192,11 @@ fn text(value: &Value) -> String {
         Value::String(text) => text.clone(),
         value => value.to_string(),
     }
+}
+
+/// What is said of a value: an item of the table holds many.
+fn excerpt(text: &str) -> String {
+    text.chars().take(MAX_EXCERPT_CHARS).collect()
 }
 
 #[cfg(test)]

@@ -54,6 +54,17 @@ async fn bids_and_dates_of_an_ad_set_are_what_was_asked_for() {
         (&json!("1.25"), &json!(12_500))
     );
 
+    // A value that is made of the one before is made of what Meta has, and once.
+    scenario.sim().unwrap().update_node(id, json!({"daily_budget": "30000"}));
+    let raise = json!({"daily_budget": {"by_percent": 20}});
+    let (status, problem) = api.send(Method::PATCH, &path, Some(&raise), &[]).await.unwrap();
+    assert!(status == 400 && problem.contains("Idempotency-Key"), "{problem}");
+    for _ in 0..2 {
+        let key = [("idempotency-key", "raise")];
+        let raised = api.call_with(Method::PATCH, &path, Some(&raise), &key).await.unwrap();
+        assert_eq!(raised["daily_budget"]["amount"], 36_000);
+    }
+
     let calls = scenario.sim().unwrap().calls();
     let wrong = json!({
         "bid_amount": {"amount": 450, "currency": "USD"}, "min_roas": "0", "start": "2026-12-01T09:00:00",
@@ -67,6 +78,7 @@ async fn bids_and_dates_of_an_ad_set_are_what_was_asked_for() {
         errors.map(|error| text(error, "field").to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(refused(&wrong).await, ["spend_cap.amount", "bid_amount.currency", "end"]);
+    assert_eq!(scenario.sim().unwrap().calls(), calls);
     let wrong = json!({
         "bid_amount": {"amount": 450, "currency": "SGD"}, "min_roas": "0", "start": "2026-12-01T09:00:00",
         "end": "2026-11-01T00:00:00", "spend_cap": null,
@@ -74,7 +86,6 @@ async fn bids_and_dates_of_an_ad_set_are_what_was_asked_for() {
     let fields = ["spend_cap", "bid_amount", "min_roas", "start", "end"];
     assert_eq!(refused(&wrong).await, fields);
     assert_eq!(refused(&json!({})).await, ["body"], "nothing to set");
-    assert_eq!(scenario.sim().unwrap().calls(), calls);
     scenario.finish().await.unwrap();
 }
 

@@ -103,6 +103,27 @@ async fn a_pause_is_tried_until_meta_takes_it_and_a_deleted_campaign_has_none() 
     scenario.finish().await.unwrap();
 }
 
+/// A start that Meta held up for hours must not begin what was to be paused in between.
+#[tokio::test]
+async fn what_waited_longer_than_the_next_time_is_not_done_any_more() {
+    let scenario = Scenario::synced().await.unwrap();
+    let launched = scenario.launch("base", &scenario.launch_document().unwrap()).await.unwrap().json();
+    let campaign = launched["campaign_id"].as_str().unwrap();
+    let sim = scenario.sim().unwrap();
+    let (path_contains, kind) = (launched["ad_id"].as_str().unwrap().to_owned(), FaultKind::HtmlUnavailable);
+    sim.fail_next(Fault { method: Some("POST".to_owned()), path_contains, times: 12, skip: 0, kind });
+    put(&scenario, campaign, "activate", json!({"at": "2026-11-20T13:00:00"})).await;
+    put(&scenario, campaign, "pause", json!({"at": "2026-11-20T15:30:00"})).await;
+    for _ in 0..8 {
+        advance(&scenario, 1).await;
+    }
+    let listed = list(&scenario, "").await;
+    assert_eq!(states(&listed), [("activate", "failed"), ("pause", "done")], "{listed}");
+    assert!(listed["data"][0]["failure"].as_str().unwrap().contains("before the pause"), "{listed}");
+    assert_eq!(sim.campaign(campaign).unwrap()["status"], "PAUSED");
+    scenario.finish().await.unwrap();
+}
+
 /// What the processes of the story below run, each time anew.
 struct Runs<'a> {
     scenario: &'a Scenario,

@@ -73,8 +73,9 @@ export const KINDS: Record<Kind, KindInfo> = {
   },
 };
 
-/** How long nothing is typed before the API is asked. */
+/** How long nothing is typed before the API is asked; longer where it has to ask Meta. */
 const PAUSE_MS = 250;
+const PAUSE_FOR_META_MS = 1_500;
 
 export function ChangeDialog({ account, rows, kinds, onSave, onClose }: {
   account: AdAccount;
@@ -98,7 +99,7 @@ export function ChangeDialog({ account, rows, kinds, onSave, onClose }: {
     const timer = setTimeout(() => void previewOf(account, changesOf(chosen, set), abort.signal).then(
       (preview) => setFound({ preview }),
       (error: unknown) => abort.signal.aborted || setFound({ error: error as Error }),
-    ), PAUSE_MS);
+    ), kind === "tags" ? PAUSE_FOR_META_MS : PAUSE_MS);
     return () => (clearTimeout(timer), abort.abort());
   }, [JSON.stringify(set), kind]);
   const digits = digitsOf(account);

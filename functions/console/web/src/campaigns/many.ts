@@ -1,6 +1,6 @@
 // Changes of many objects: one request, a preview, a result each, and an undo, all of which the API keeps.
 
-import { api, answer, idempotencyKey, type Schemas } from "../api";
+import { api, answer, idempotencyKey, Problem, type Schemas } from "../api";
 import { accountPath, type AdAccount } from "../store";
 import type { Row } from "./levels";
 import { readAgain, showConfirmed, showPending } from "./writes";
@@ -11,7 +11,9 @@ export type Bulk = Schemas["BulkView"];
 type Changes = Schemas["BulkDocument"]["changes"];
 
 const url = "/v1/workspaces/{workspace}/ad-accounts/{ad_account}/bulk-changes" as const;
+/** Between two looks at a change that goes on: first and at most. */
 const POLL_MS = 400;
+const MAX_POLL_MS = 10_000;
 
 /** Returns the same values for rows, level by level. */
 export function changesOf(rows: Row[], set: NewValues): Changes {
@@ -53,16 +55,19 @@ export async function undoMany(account: AdAccount, id: string): Promise<Bulk> {
 }
 
 async function follow(account: AdAccount, begun: Bulk, progress: (done: number) => void): Promise<Bulk> {
-  for (;;) {
+  for (let pause = POLL_MS; ; pause = Math.min(pause * 1.5, MAX_POLL_MS)) {
     const path = { ...accountPath(account.id).path, bulk_change: begun.id };
-    const bulk = await answer(api.GET(`${url}/{bulk_change}`, { params: { path } }));
-    progress(bulk.counts.objects - bulk.counts.open);
-    if (bulk.state === "done") {
+    // It goes on whether or not somebody looks: one look that fails is not its end.
+    const bulk = await answer(api.GET(`${url}/{bulk_change}`, { params: { path } })).catch((error: unknown) => {
+      if (error instanceof Problem && error.status < 500 && error.status !== 429) throw error;
+    });
+    if (bulk) progress(bulk.counts.objects - bulk.counts.open);
+    if (bulk?.state === "done") {
       for (const { id, state, after: { name, status, daily_budget } } of bulk.objects ?? []) {
         if (state === "done") showConfirmed(id, { ...(name && { name }), ...(status && { status }), ...(daily_budget && { daily_budget }) });
       }
       return bulk;
     }
-    await new Promise((done) => setTimeout(done, POLL_MS));
+    await new Promise((done) => setTimeout(done, pause));
   }
 }

@@ -260,7 +260,7 @@ function Progress({ id, account, onAgain }: { id: string; account: AdAccount; on
             </div>
           )}
           <p class="actions">
-            {launch.state === "committed" && <button type="button" class="button primary" onClick={() => void activate()}>Start it now</button>}
+            {launch.state === "committed" && !launch.added_to && <button type="button" class="button primary" onClick={() => void activate()}>Start it now</button>}
             {launch.campaign_id && launch.state === "committed" && <a class="button" href={inWorkspace(`${account.id}/campaigns/${launch.campaign_id}`)}>Open the campaign</a>}
             {launch.state === "rolled_back" && onAgain && <button type="button" class="button" onClick={onAgain}>Change the document</button>}
           </p>
