@@ -7,13 +7,14 @@
 mod addition;
 mod dry_run;
 mod duplicate;
+mod list;
 mod saga;
 mod view;
 
 use bytes::Bytes;
 use connector::{AccountClient, Purpose};
 use domain::entity::Level;
-use domain::id::{AdAccountId, EntityId, LaunchId};
+use domain::id::{AdAccountId, LaunchId};
 use domain::job::Job;
 use domain::launch::{Existing, Launch, LaunchState, Step};
 use domain::platform::PlatformData;
@@ -26,9 +27,7 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use jiff::SignedDuration;
 use runtime::endpoint::{self, Endpoint};
 use runtime::operation::Header;
-use runtime::page::{Cursor, Limit, encode_cursor};
-use runtime::request::{AdAccountPath, Json, NoPath, RequestContext, idempotency_key};
-use runtime::response::List;
+use runtime::request::{AdAccountPath, Json, RequestContext, idempotency_key};
 use runtime::session::{Role, Session};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -41,6 +40,7 @@ use store::launch::StoredLaunch;
 pub(crate) use self::addition::{add_ad_sets, add_ads};
 use self::dry_run::{DryRun, LaunchResponse};
 pub(crate) use self::duplicate::duplicate;
+pub(crate) use self::list::{get_launch, list_launches};
 use self::saga::audit_event;
 use self::view::LaunchView;
 use crate::ManageCampaign;
@@ -55,12 +55,6 @@ const MAX_DOCUMENT_BYTES: usize = 64 * 1024;
 
 /// Steps of a launch that is done within its request. A larger one goes on in the background.
 const MAX_STEPS_IN_REQUEST: usize = 6;
-
-/// How much longer than it may be under way a launch counts as recent.
-const RECENT_MARGIN: SignedDuration = SignedDuration::from_hours(1);
-
-/// Launches that are read at a time.
-const LAUNCHES_PER_READ: usize = 50;
 
 /// Maximum size of a launch document with the ad account's defaults, in bytes. It is stored as one item with what it
 /// creates, and an item has 400 KB at most.
@@ -83,24 +77,6 @@ fn yes() -> bool {
     true
 }
 
-/// Which launches.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
-pub(crate) struct LaunchesQuery {
-    #[serde(default)]
-    limit: Limit<50, 100>,
-    after: Option<Cursor>,
-}
-
-/// A launch of the path.
-#[derive(Deserialize)]
-#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
-struct LaunchPath {
-    /// A launch of the workspace.
-    launch: LaunchId,
-}
-
 pub(crate) fn launch() -> Endpoint<ManageCampaign> {
     endpoint::member(Method::POST, CAMPAIGNS, Role::Editor)
         .named("launch_campaign", "Launches a campaign")
@@ -118,22 +94,6 @@ pub(crate) fn launch() -> Endpoint<ManageCampaign> {
         .with_header(
             Header::required("Location", "URL of the launch.").with_format("uri-reference"),
         )
-}
-
-pub(crate) fn list_launches() -> Endpoint<ManageCampaign> {
-    endpoint::member(Method::GET, "/v1/workspaces/{workspace}/launches", Role::Viewer)
-        .named("list_launches", "Lists the launches of a workspace")
-        .responds(
-            StatusCode::OK,
-            "The launches, newest first, without their steps.",
-            ManageCampaign::list_launches,
-        )
-}
-
-pub(crate) fn get_launch() -> Endpoint<ManageCampaign> {
-    endpoint::member(Method::GET, "/v1/workspaces/{workspace}/launches/{launch}", Role::Viewer)
-        .named("get_launch", "Returns a launch")
-        .responds(StatusCode::OK, "The launch.", ManageCampaign::get_launch)
 }
 
 impl ManageCampaign {
@@ -268,31 +228,6 @@ impl ManageCampaign {
         Ok(LaunchResponse::Launched(headers, Json(Box::new(LaunchView::from(stored)))))
     }
 
-    async fn list_launches(
-        self,
-        context: RequestContext<Session, NoPath, LaunchesQuery>,
-    ) -> Result<Json<List<LaunchView>>, Error> {
-        let RequestContext { caller: session, query: LaunchesQuery { limit, after }, .. } = context;
-        let limit = limit.rows();
-        let before = after.as_ref().map(Cursor::position);
-        let mut listed = self.connector.table.launches_by_time(&session.workspace, before, limit + 1).await?;
-        let more = listed.len() > limit;
-        listed.truncate(limit);
-        let last = listed.last().filter(|_| more).map(|(position, _)| position);
-        let after = last.map(|position| encode_cursor(&context.request, position));
-        let data = listed.into_iter().filter_map(|(_, stored)| Some(LaunchView::listed(stored?))).collect();
-        Ok(Json(List { data, after }))
-    }
-
-    async fn get_launch(
-        self,
-        context: RequestContext<Session, LaunchPath>,
-    ) -> Result<Json<LaunchView>, Error> {
-        let stored = self.connector.table.launch(&context.caller.workspace, &context.path.launch).await?;
-        let stored = stored.ok_or_else(|| Error::NotFound("this launch".to_owned()))?;
-        Ok(Json(LaunchView::from(stored)))
-    }
-
     /// Resumes a launch whose worker may have crashed, until it is settled or a day has passed.
     pub(crate) async fn resume(&self, workspace: &Tenant, id: &LaunchId) -> Result<(), Error> {
         let table = &self.connector.table;
@@ -336,35 +271,6 @@ impl ManageCampaign {
         stored.launch.failure = Some(error.public_detail());
         stored.audit_reason = Some(error.audit_detail());
         self.finish(workspace, &mut stored, LaunchState::NeedsReview).await
-    }
-
-    /// Returns the launches that created a campaign or added to it and began within the last day: none that is older is under
-    /// way, and what it created is listed by now.
-    pub(crate) async fn recent_launches(
-        &self,
-        workspace: &Tenant,
-        campaign: &EntityId,
-    ) -> Result<Vec<Launch>, Error> {
-        let oldest = self.host.clock.now() - MAX_LAUNCH_AGE - RECENT_MARGIN;
-        let (mut before, mut found) = (None::<String>, Vec::new());
-        loop {
-            let table = &self.connector.table;
-            let page = table.launches_by_time(workspace, before.as_deref(), LAUNCHES_PER_READ).await?;
-            let Some((last, _)) = page.last().cloned() else { return Ok(found) };
-            let is_last = page.len() < LAUNCHES_PER_READ;
-            for StoredLaunch { launch, .. } in page.into_iter().filter_map(|(_, stored)| stored) {
-                if launch.started_at < oldest {
-                    return Ok(found);
-                }
-                if launch.id_of(Step::Campaign) == Some(campaign) {
-                    found.push(launch);
-                }
-            }
-            if is_last {
-                return Ok(found);
-            }
-            before = Some(last);
-        }
     }
 
     async fn create_and_run(

@@ -63,6 +63,13 @@ async fn ad_sets_and_ads_join_a_campaign_that_exists() {
     assert_eq!((status, &again["adset_id"]), (201, &added["adset_id"]));
 
     let path = format!("adsets/{ad_set}/ads");
+    let (status, checked) =
+        add(&scenario, &format!("{path}?dry_run=true"), "dry-ads", &json!({"ads": [other]})).await;
+    assert_eq!(
+        (status, &checked["requests"][0]["parameters"]["adset_id"]),
+        (200, &json!(ad_set)),
+        "{checked}"
+    );
     let (status, added) = add(&scenario, &path, "ads", &json!({"ads": [other]})).await;
     assert_eq!((status, &added["adset_id"]), (201, &json!(ad_set)), "{added}");
     let (_, ads) = at_meta(&scenario, campaign, ad_set).await;
