@@ -46,7 +46,8 @@ export function useChanges(accounts: AdAccount[], { since, until }: { since: str
       }
       return all;
     }));
-    return found.flat().sort((a, b) => (a.at < b.at ? 1 : -1));
+    // Those of one moment stay in the API's order.
+    return found.flat().sort((a, b) => (a.at === b.at ? 0 : a.at < b.at ? 1 : -1));
   }, { every: 60_000, shows: some.map(({ id }) => `changes:${id}`) });
 }
 
