@@ -171,7 +171,7 @@ pub struct GraphEntity {
     ad_review_feedback: Option<AdReviewFeedback>,
 }
 
-/// The least ROAS is written times [`ROAS_SCALE`](crate::launch::ROAS_SCALE).
+/// The least ROAS is written times [`ROAS_SCALE`].
 #[derive(Debug, Deserialize)]
 struct BidConstraints {
     roas_average_floor: Option<i64>,
