@@ -219,7 +219,7 @@ impl ManageCampaign {
         let read = async {
             for (level, mut ids) in to_read {
                 while !ids.is_empty() {
-                    for (id, read) in client.refresh_entities(level, &ids).await? {
+                    for (id, read) in client.read_entities(level, &ids).await? {
                         ids.retain(|one| *one != id);
                         match read {
                             EntityRead::Found(entity) => found.push(*entity),

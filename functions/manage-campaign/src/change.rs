@@ -175,7 +175,7 @@ impl ManageCampaign {
         let removed = removed.await;
         client.close(removed).await?;
         if level == Level::Campaign {
-            for action in [ScheduledAction::Activate, ScheduledAction::Pause, ScheduledAction::Archive] {
+            for action in ScheduledAction::ALL {
                 match self.cancel_pending(&session, &account, &id, action).await {
                     // What is being done finds the campaign deleted and fails; the deletion stands.
                     Ok(_) | Err(Error::Conflict(_)) => {}

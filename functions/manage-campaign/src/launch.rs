@@ -124,25 +124,19 @@ impl ManageCampaign {
         spec.resolve(&account.time_zone()?);
         let defaults: LaunchDefaults = account.launch_defaults.read()?;
         defaults.fill(&mut spec);
-        let adds_ads = existing.iter().any(|existing| existing.step.level() == Level::AdSet);
-        let mut field_errors = match adds_ads {
-            true => spec.check_ads(account.currency),
-            false => spec.check(account.currency, self.host.clock.now()),
+        let now = self.host.clock.now();
+        let added_to = existing.last().map(|existing| existing.step.level());
+        let mut field_errors = match added_to {
+            None => spec.check(account.currency, now),
+            Some(Level::Campaign) => spec.check_added_ad_sets(account.currency, now),
+            Some(_) => spec.check_added_ads(account.currency),
         };
-        if !existing.is_empty() {
-            // What was not sent is the campaign's own.
-            let was_sent = |field: &str| field.starts_with("ad") || field == "bid_strategy";
-            for error in field_errors.iter_mut().filter(|error| !was_sent(&error.field)) {
-                error.message = format!("{} of the campaign {}", error.field, error.message);
-                error.field = "ad_sets".to_owned();
-            }
-        }
         let connection = account.require_connection()?;
         let connection = self.connector.table.connection(workspace, connection).await?;
         let details: AccountDetails = account.details.read()?;
         let is_system_user =
             account.accessible && connection.is_some_and(|connection| connection.is_system_user());
-        for (step, ad_set) in spec.steps_of_ad_sets().filter(|_| !adds_ads) {
+        for (step, ad_set) in spec.steps_of_ad_sets().filter(|_| added_to != Some(Level::AdSet)) {
             let (dsa, identities) = (ad_set.dsa.as_ref(), &ad_set.regional_identities);
             let prefix = format!("{}.", spec.path_of(step));
             field_errors.extend(details.check_beneficiaries(is_system_user, dsa, identities, &prefix));

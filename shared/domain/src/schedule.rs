@@ -19,6 +19,9 @@ pub enum ScheduledAction {
 }
 
 impl ScheduledAction {
+    /// Every action.
+    pub const ALL: [Self; 3] = [Self::Activate, Self::Pause, Self::Archive];
+
     /// Returns the action as paths and keys have it.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -76,21 +76,36 @@ fn shown_fields(changes: &Changes) -> Option<&'static str> {
     (!changes.targeting.is_empty()).then_some("targeting")
 }
 
+/// A field, and what is wrong with its value.
+type Mistake = (&'static str, String);
+
 /// Checks a change against what Meta demands of an object, and adds what follows from it: a strategy without an amount takes
 /// the amount away. Returns each mistake with its field.
-pub fn complete_change(
-    entity: &Entity,
-    changes: &mut Changes,
-    now: Timestamp,
-) -> Vec<(&'static str, String)> {
-    let mut mistakes = Vec::new();
-    let mut require = |holds: bool, field: &'static str, message: String| {
-        if !holds {
-            mistakes.push((field, message));
-        }
+pub fn complete_change(entity: &Entity, changes: &mut Changes, now: Timestamp) -> Vec<Mistake> {
+    take_bids_away(entity, changes);
+    let mut mistakes = level_mistakes(entity, changes);
+    mistakes.extend(bid_mistakes(entity, changes));
+    mistakes.extend(time_mistakes(entity, changes, now));
+    mistakes.extend(content_mistakes(entity, changes));
+    mistakes
+}
+
+/// The amounts of an ad set's strategy go with it.
+fn take_bids_away(entity: &Entity, changes: &mut Changes) {
+    let Some(strategy) = changes.bid_strategy.as_deref().filter(|_| entity.level == Level::AdSet) else {
+        return;
     };
-    let Entity { level, id, .. } = entity;
-    for (field, is_set, of) in [
+    if !needs_bid(strategy) && changes.bid_amount.is_none() && entity.bid_amount.is_some() {
+        changes.bid_amount = Some(None);
+    }
+    if !needs_roas(strategy) && changes.min_roas.is_none() && entity.min_roas.is_some() {
+        changes.min_roas = Some(None);
+    }
+}
+
+/// Names what objects of the level do not have.
+fn level_mistakes(Entity { level, id, .. }: &Entity, changes: &Changes) -> Vec<Mistake> {
+    let foreign = [
         ("spend_cap", changes.spend_cap.is_some(), Level::Campaign),
         ("bid_amount", changes.bid_amount.is_some(), Level::AdSet),
         ("min_roas", changes.min_roas.is_some(), Level::AdSet),
@@ -99,110 +114,109 @@ pub fn complete_change(
         ("url_tags", changes.url_tags.is_some(), Level::Ad),
         ("creative_id", changes.creative_id.is_some(), Level::Ad),
         ("audience", !changes.targeting.is_empty(), Level::AdSet),
-    ] {
-        require(!is_set || *level == of, field, format!("must be absent: {level} {id} has none"));
-    }
-    if let Some(strategy) = &changes.bid_strategy {
-        let holds_budget = entity.daily_budget.is_some() || entity.lifetime_budget.is_some();
-        require(
-            holds_budget,
-            "bid_strategy",
-            format!("must be absent: {level} {id} holds no budget, and bids as what holds it"),
-        );
-        require(
-            STRATEGIES.contains(&strategy.as_str()),
-            "bid_strategy",
-            format!("must be one of {}", STRATEGIES.join(", ")),
-        );
-        let before = entity.bid_strategy.as_deref().unwrap_or_default();
-        let takes_same =
-            (needs_bid(before), needs_roas(before)) == (needs_bid(strategy), needs_roas(strategy));
-        // The bids of its ad sets would go, and an undo would not bring them back.
-        let message = format!(
-            "must take the same amounts as {before}: the bids of the ad sets of {level} {id} change with it, in Ads Manager"
-        );
-        require(*level != Level::Campaign || before.is_empty() || takes_same, "bid_strategy", message);
-        if *level == Level::AdSet {
-            // The amounts of the strategy before go with it.
-            if !needs_bid(strategy) && changes.bid_amount.is_none() && entity.bid_amount.is_some() {
-                changes.bid_amount = Some(None);
-            }
-            if !needs_roas(strategy) && changes.min_roas.is_none() && entity.min_roas.is_some() {
-                changes.min_roas = Some(None);
-            }
+    ];
+    let foreign = foreign.into_iter().filter(|(_, is_set, of)| *is_set && level != of);
+    foreign.map(|(field, ..)| (field, format!("must be absent: {level} {id} has none"))).collect()
+}
+
+fn bid_mistakes(entity: &Entity, changes: &Changes) -> Vec<Mistake> {
+    let mut mistakes = Vec::new();
+    let Entity { level, id, .. } = entity;
+    if let Some(strategy) = changes.bid_strategy.as_deref() {
+        if entity.daily_budget.is_none() && entity.lifetime_budget.is_none() {
+            let message = format!("must be absent: {level} {id} holds no budget, and bids as what holds it");
+            mistakes.push(("bid_strategy", message));
+        }
+        if !STRATEGIES.contains(&strategy) {
+            mistakes.push(("bid_strategy", format!("must be one of {}", STRATEGIES.join(", "))));
+        }
+        // The bids of a campaign's ad sets would go, and an undo would not bring them back.
+        let amounts = |strategy| (needs_bid(strategy), needs_roas(strategy));
+        let before = entity.bid_strategy.as_deref().filter(|_| *level == Level::Campaign);
+        if let Some(before) = before.filter(|before| amounts(before) != amounts(strategy)) {
+            let message = format!(
+                "must take the same amounts as {before}: the bids of the ad sets of {level} {id} change with it, in Ads Manager"
+            );
+            mistakes.push(("bid_strategy", message));
         }
     }
     // An ad set below a campaign's budget may not say how it bids.
     let strategy = changes.bid_strategy.as_deref().or(entity.bid_strategy.as_deref());
     if let Some(strategy) = strategy.filter(|_| *level == Level::AdSet) {
-        for (field, needs, before, after, is_set) in [
-            (
-                "bid_amount",
-                needs_bid(strategy),
-                entity.bid_amount.is_some(),
-                changes.bid_amount.map(|bid| bid.is_some()),
-                changes.bid_amount.is_some(),
-            ),
-            (
-                "min_roas",
-                needs_roas(strategy),
-                entity.min_roas.is_some(),
-                changes.min_roas.map(|roas| roas.is_some()),
-                changes.min_roas.is_some(),
-            ),
+        let bid = changes.bid_amount.map(|bid| bid.is_some());
+        let roas = changes.min_roas.map(|roas| roas.is_some());
+        for (field, needs, before, after) in [
+            ("bid_amount", needs_bid(strategy), entity.bid_amount.is_some(), bid),
+            ("min_roas", needs_roas(strategy), entity.min_roas.is_some(), roas),
         ] {
-            let concerns = is_set || changes.bid_strategy.is_some();
             let has = after.unwrap_or(before);
-            require(!concerns || !needs || has, field, format!("must be there: {strategy} needs it"));
-            require(!concerns || needs || !has, field, format!("must be absent: {strategy} takes none"));
+            if has == needs || (after.is_none() && changes.bid_strategy.is_none()) {
+                continue;
+            }
+            let message = match needs {
+                true => format!("must be there: {strategy} needs it"),
+                false => format!("must be absent: {strategy} takes none"),
+            };
+            mistakes.push((field, message));
         }
     }
-    let floor = changes.min_roas.flatten();
-    require(floor.is_none_or(|roas| roas_floor(roas).is_some()), "min_roas", INVALID_ROAS.to_owned());
-    if let Some(start) = changes.start {
-        let has_begun = entity.start.is_some_and(|start| start <= now);
-        require(!has_begun, "start", format!("must be absent: {level} {id} has begun already"));
-        require(start > now, "start", "must be after now".to_owned());
-    }
-    let end = changes.end.unwrap_or(entity.end);
-    if changes.start.is_some() || changes.end.is_some() {
-        let start = changes.start.or(entity.start);
-        let follows = end.is_none_or(|end| end > now && start.is_none_or(|start| end > start));
-        require(follows, "end", "must be after now and after the start".to_owned());
-    }
-    let is_lifetime = entity.lifetime_budget.is_some();
-    require(
-        changes.end != Some(None) || !is_lifetime,
-        "end",
-        "must be there: a lifetime budget is spent until then".to_owned(),
-    );
-    let tags = changes.url_tags.iter().flatten();
-    require(tags.into_iter().all(|tags| are_url_tags(tags)), "url_tags", INVALID_URL_TAGS.to_owned());
-    require(
-        changes.creative_id.is_none() || changes.url_tags.is_none(),
-        "url_tags",
-        "must be absent: they belong to the creative, which creative_id replaces".to_owned(),
-    );
-    if *level == Level::AdSet && !changes.targeting.is_empty() {
-        let mut targeting = entity.content.targeting.clone();
-        let narrows_twice = targeting.contains_key(SECOND_NARROWING);
-        let message = || {
-            format!("{level} {id} narrows its audience in more than one step, which only Ads Manager changes")
-        };
-        require(
-            !narrows_twice || !changes.targeting.keys().any(|path| path.starts_with("flexible_spec")),
-            "audience",
-            message(),
-        );
-        targeting.extend(changes.targeting.clone());
-        let sets_places = changes.targeting.keys().any(|path| path.starts_with("geo_locations."));
-        let is_place =
-            |(path, value): (&String, &Value)| path.starts_with("geo_locations.") && !value.is_null();
-        let message = "must leave a country, region, city or postcode";
-        require(!sets_places || targeting.iter().any(is_place), "countries", message.to_owned());
+    if changes.min_roas.flatten().is_some_and(|roas| roas_floor(roas).is_none()) {
+        mistakes.push(("min_roas", INVALID_ROAS.to_owned()));
     }
     mistakes
 }
+
+fn time_mistakes(entity: &Entity, changes: &Changes, now: Timestamp) -> Vec<Mistake> {
+    let mut mistakes = Vec::new();
+    let Entity { level, id, .. } = entity;
+    if let Some(start) = changes.start {
+        if entity.start.is_some_and(|start| start <= now) {
+            mistakes.push(("start", format!("must be absent: {level} {id} has begun already")));
+        }
+        if start <= now {
+            mistakes.push(("start", "must be after now".to_owned()));
+        }
+    }
+    if changes.start.is_some() || changes.end.is_some() {
+        let (start, end) = (changes.start.or(entity.start), changes.end.unwrap_or(entity.end));
+        if end.is_some_and(|end| end <= now || start.is_some_and(|start| end <= start)) {
+            mistakes.push(("end", "must be after now and after the start".to_owned()));
+        }
+    }
+    if changes.end == Some(None) && entity.lifetime_budget.is_some() {
+        mistakes.push(("end", "must be there: a lifetime budget is spent until then".to_owned()));
+    }
+    mistakes
+}
+
+fn content_mistakes(entity: &Entity, changes: &Changes) -> Vec<Mistake> {
+    let mut mistakes = Vec::new();
+    let Entity { level, id, content, .. } = entity;
+    if changes.url_tags.iter().flatten().any(|tags| !are_url_tags(tags)) {
+        mistakes.push(("url_tags", INVALID_URL_TAGS.to_owned()));
+    }
+    if changes.creative_id.is_some() && changes.url_tags.is_some() {
+        let message = "must be absent: they belong to the creative, which creative_id replaces";
+        mistakes.push(("url_tags", message.to_owned()));
+    }
+    let sets = |part: &str| changes.targeting.keys().any(|path| path.starts_with(part));
+    if sets("flexible_spec.") && content.targeting.contains_key(SECOND_NARROWING) {
+        let message = format!(
+            "{level} {id} narrows its audience in more than one step, which only Ads Manager changes"
+        );
+        mistakes.push(("audience", message));
+    }
+    let mut targeting = content.targeting.clone();
+    targeting.extend(changes.targeting.clone());
+    let is_place = |(path, value): (&String, &Value)| path.starts_with(PLACES) && !value.is_null();
+    if sets(PLACES) && !targeting.iter().any(is_place) {
+        mistakes.push(("countries", "must leave a country, region, city or postcode".to_owned()));
+    }
+    mistakes
+}
+
+/// Where an ad set is seen, in its targeting.
+const PLACES: &str = "geo_locations.";
 
 /// Spend caps are taken away by the largest one (Marketing API, "Campaign").
 pub(crate) const NO_SPEND_CAP: i64 = 922_337_203_685_478;

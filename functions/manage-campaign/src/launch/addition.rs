@@ -44,7 +44,7 @@ pub(crate) struct NewAds {
 
 pub(crate) fn add_ad_sets() -> Endpoint<ManageCampaign> {
     let path = "/v1/workspaces/{workspace}/ad-accounts/{ad_account}/campaigns/{id}/adsets";
-    described(path, "add_ad_sets", "Adds ad sets to a campaign")
+    addition(path, "add_ad_sets", "Adds ad sets to a campaign")
         .responds(StatusCode::CREATED, "The launch.", ManageCampaign::add_ad_sets)
         .or_responds::<DryRun>(StatusCode::OK, "application/json", "What a dry run found.")
         .with_header(Header::required("Location", "URL of the launch.").with_format("uri-reference"))
@@ -52,13 +52,13 @@ pub(crate) fn add_ad_sets() -> Endpoint<ManageCampaign> {
 
 pub(crate) fn add_ads() -> Endpoint<ManageCampaign> {
     let path = "/v1/workspaces/{workspace}/ad-accounts/{ad_account}/adsets/{id}/ads";
-    described(path, "add_ads", "Adds ads to an ad set")
+    addition(path, "add_ads", "Adds ads to an ad set")
         .responds(StatusCode::CREATED, "The launch.", ManageCampaign::add_ads)
         .or_responds::<DryRun>(StatusCode::OK, "application/json", "What a dry run found.")
         .with_header(Header::required("Location", "URL of the launch.").with_format("uri-reference"))
 }
 
-fn described(path: &'static str, id: &'static str, summary: &'static str) -> Builder<Session> {
+fn addition(path: &'static str, id: &'static str, summary: &'static str) -> Builder<Session> {
     endpoint::member(Method::POST, path, Role::Editor)
         .named(id, summary)
         .description(

@@ -122,11 +122,10 @@ impl ManageCampaign {
         due: &Schedule,
     ) -> Result<Option<Schedule>, Error> {
         let table = &self.connector.table;
-        for action in [ScheduledAction::Activate, ScheduledAction::Pause, ScheduledAction::Archive] {
+        for action in ScheduledAction::ALL.into_iter().filter(|action| *action != due.action) {
             let other = table.schedule(workspace, ad_account, &due.campaign, action).await?;
             let is_later = |other: &Schedule| {
-                action != due.action
-                    && matches!(other.state, ScheduleState::Running | ScheduleState::Done)
+                matches!(other.state, ScheduleState::Running | ScheduleState::Done)
                     && moment_of(other) > moment_of(due)
             };
             if let Some(other) = other.filter(is_later) {
@@ -181,17 +180,11 @@ async fn stop(client: &AccountClient, campaign: &EntityId, status: Status) -> Re
     client.apply_change(Level::Campaign, campaign, &stopped).await?;
     let read = client.refresh(Level::Campaign, campaign).await?;
     client.refresh_descendants(Level::Campaign, campaign).await?;
-    let failure = match read {
-        Some(campaign) if campaign.status == stopped.status => None,
-        // It may show what was there before for a moment.
-        Some(campaign) if campaign.status == Some(Status::Active) => {
-            return Err(Error::Unavailable("the campaign does not show it yet".to_owned()));
-        }
-        Some(campaign) => {
-            let status = campaign.status.as_ref().map_or("no status", Status::as_str);
-            Some(format!("the platform confirmed it, and shows {status}"))
-        }
-        None => Some("the platform confirmed it, and does not show the campaign".to_owned()),
-    };
-    Ok(Ran { failure, problems: Vec::new() })
+    let shown = read.ok_or_else(|| Error::NotFound(format!("campaign {campaign}")))?.status;
+    if shown == stopped.status {
+        return Ok(Ran::default());
+    }
+    // It may show what was there before for a moment.
+    let shown = shown.as_ref().map_or("no status", Status::as_str);
+    Err(Error::Indeterminate(format!("the platform confirmed it, and shows {shown}")))
 }

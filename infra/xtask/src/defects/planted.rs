@@ -20,7 +20,7 @@ const STORY: &str = "--test=journeys";
 const LIB: &str = "--lib";
 
 #[rustfmt::skip]
-pub(super) const PLANTED: [Planted; 35] = [
+pub(super) const PLANTED: [Planted; 36] = [
     // Facts.
     Planted {
         name: "a segment is put whatever its fence",
@@ -207,6 +207,13 @@ pub(super) const PLANTED: [Planted; 35] = [
         find: "due.filter(|due| due.timer == timer && pending.contains(&due.state))",
         with: "due.filter(|due| (on!() || due.timer == timer) && pending.contains(&due.state))",
         tests: (STORY, "launch::"),
+    },
+    Planted {
+        name: "a start that was held up begins what was to be paused since",
+        file: "functions/manage-campaign/src/schedule/run.rs",
+        find: "if let Some(later) = self.later_schedule(workspace, ad_account, &due).await? {",
+        with: "if let Some(later) = self.later_schedule(workspace, ad_account, &due).await?.filter(|_| !on!()) {",
+        tests: (STORY, "schedules::"),
     },
     // Rules.
     Planted {

@@ -6,18 +6,21 @@ use domain::entity::Level;
 use domain::id::EntityId;
 use domain::money::{Currency, Money};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::{AdSetSpec, LaunchSpec};
 use crate::client::UserClient;
+use crate::entities::{GraphEntity, fields};
 use crate::error::{Details, GraphError};
+use crate::response::{decode, decode_partly};
 
-const CAMPAIGN_FIELDS: &str = "objective,special_ad_categories,special_ad_category_country";
+/// What decides beside what is read of every campaign.
+const CAMPAIGN_FIELDS: &str = "special_ad_categories,special_ad_category_country";
 const AD_SET_FIELDS: &str = "optimization_goal,billing_event,destination_type,promoted_object";
 
 #[derive(Deserialize)]
 struct CampaignRow {
-    objective: String,
     #[serde(default)]
     special_ad_categories: Vec<String>,
     #[serde(default)]
@@ -39,14 +42,16 @@ impl UserClient {
         id: &EntityId,
         currency: Currency,
     ) -> Result<LaunchSpec, GraphError> {
-        let shown: CampaignRow = self.get(id.as_str(), &[("fields", CAMPAIGN_FIELDS)]).await?;
-        let entity = self.entity(Level::Campaign, id).await?;
+        let fields = format!("{},{CAMPAIGN_FIELDS}", fields(Level::Campaign));
+        let body: Box<RawValue> = self.get(id.as_str(), &[("fields", &fields)]).await?;
+        let shown: CampaignRow = decode(body.get().as_bytes())?;
+        let entity = decode_partly::<GraphEntity>(body.get().as_bytes())?.into_entity(Level::Campaign);
         let money = |amount: Option<i64>| amount.map(|amount| Money { amount, currency });
         let (daily_budget, lifetime_budget) = (money(entity.daily_budget), money(entity.lifetime_budget));
         let holds_budget = daily_budget.is_some() || lifetime_budget.is_some();
         describe(json!({
             "name": entity.name.unwrap_or_else(|| id.to_string()),
-            "objective": shown.objective,
+            "objective": entity.objective,
             "daily_budget": daily_budget,
             "lifetime_budget": lifetime_budget,
             "bid_strategy": entity.bid_strategy.filter(|_| holds_budget),

@@ -16,8 +16,8 @@ use crate::error::GraphError;
 /// Characters that are kept of a value, asked for or shown.
 const MAX_EXCERPT_CHARS: usize = 200;
 
-/// The features that Meta may switch on in a creative.
-const FEATURES: [&str; 2] = ["degrees_of_freedom_spec", "creative_features_spec"];
+/// Where the features are that Meta may switch on in a creative.
+const FEATURES_PATH: &str = "degrees_of_freedom_spec.creative_features_spec";
 
 /// What is compared, where it was asked for. Left out is what Meta keeps in another form than it takes: names, which bear
 /// a mark until the end; who pays, which it keeps only where a law wants it; addresses of pictures.
@@ -127,19 +127,22 @@ fn compare(level: Level, asked: &Map<String, Value>, shown: &Value) -> Vec<(Stri
         }
         compare_value(field, &asked, &shown[field], &mut found);
     }
-    let features =
-        |creative: &Value| creative[FEATURES[0]][FEATURES[1]].as_object().cloned().unwrap_or_default();
     // Of a creative that existed before nothing was asked.
-    let creative = asked.get("creative").filter(|creative| creative.get("id").is_none());
-    let was_asked = creative.map(features).unwrap_or_default();
-    for (name, feature) in creative.iter().flat_map(|_| features(&shown["creative"])) {
-        let is_on = feature["enroll_status"] == "OPT_IN";
-        if is_on && !was_asked.contains_key(&name) {
-            let path = format!("creative.{}.{}.{name}", FEATURES[0], FEATURES[1]);
-            found.push((path, "nothing".to_owned(), "OPT_IN".to_owned()));
+    if let Some(asked) = asked.get("creative").filter(|creative| creative.get("id").is_none()) {
+        let asked = features(asked);
+        for (name, feature) in features(&shown["creative"]).into_iter().flatten() {
+            let was_asked = asked.is_some_and(|asked| asked.contains_key(name));
+            if feature["enroll_status"] == "OPT_IN" && !was_asked {
+                let path = format!("creative.{FEATURES_PATH}.{name}");
+                found.push((path, "nothing".to_owned(), "OPT_IN".to_owned()));
+            }
         }
     }
     found
+}
+
+fn features(creative: &Value) -> Option<&Map<String, Value>> {
+    creative.pointer(&format!("/{}", FEATURES_PATH.replace('.', "/")))?.as_object()
 }
 
 fn compare_value(path: &str, asked: &Value, shown: &Value, found: &mut Vec<(String, String, String)>) {

@@ -271,9 +271,7 @@ impl LaunchSpec {
     /// Checks what deserialization does not, and returns every finding at once. Times are [resolved](Self::resolve).
     pub fn check(&self, currency: Currency, now: Timestamp) -> Vec<FieldError> {
         let mut found = Findings::new(currency);
-        let named = |name: &str| is_single_line(name, MAX_NAME_CHARS);
-        let name_message = format!("must have 1 to {MAX_NAME_CHARS} characters, and no control characters");
-        found.require(named(&self.name), "name", &name_message);
+        require_name(Some(&self.name), "name", &mut found);
         let objectives = format!("must be one of {}", OBJECTIVES.join(", "));
         found.require(OBJECTIVES.contains(&self.objective.as_str()), "objective", objectives);
         found.require_budget(self.daily_budget, "daily_budget");
@@ -295,37 +293,40 @@ impl LaunchSpec {
         let message =
             "must be there: the categories hold in these countries, which regions and cities do not name";
         found.require(!needs_countries, "special_ad_category_countries", message);
-        self.check_numbers(&mut found);
-        self.check_budget_level(&mut found);
-        bid::check_strategy(self, &mut found);
-        for (number, ad_set) in (0..=u8::MAX).zip(&self.ad_sets) {
-            let path = self.path_of(Step::AdSet(number));
-            let name = ad_set.name.as_deref();
-            found.require(name.is_none_or(named), &format!("{path}.name"), &name_message);
-            ad_set.check(self, &path, now, &mut found);
-            for (ad_number, ad) in (0..=u8::MAX).zip(&ad_set.ads) {
-                let path = self.path_of(Step::Ad(number, ad_number));
-                let name = ad.name.as_deref();
-                found.require(name.is_none_or(named), &format!("{path}.name"), &name_message);
-                ad.check(ad_set.destination_type.as_deref(), &path, &mut found);
-            }
-        }
+        self.check_ad_sets("daily_budget", now, &mut found);
         found.into_errors()
     }
 
+    /// [`Self::check`] of ad sets that are added to a campaign that exists, whose own values are not in question.
+    pub fn check_added_ad_sets(&self, currency: Currency, now: Timestamp) -> Vec<FieldError> {
+        let mut found = Findings::new(currency);
+        self.check_ad_sets("ad_sets[0].daily_budget", now, &mut found);
+        found.into_errors()
+    }
+
+    /// Checks the ad sets with their ads. A budget that neither they nor the campaign have is missing in this field.
+    fn check_ad_sets(&self, budget_field: &str, now: Timestamp, found: &mut Findings) {
+        self.check_numbers(found);
+        self.check_budget_level(budget_field, found);
+        bid::check_strategy(self, found);
+        for (number, ad_set) in (0..=u8::MAX).zip(&self.ad_sets) {
+            let path = self.path_of(Step::AdSet(number));
+            require_name(ad_set.name.as_deref(), &format!("{path}.name"), found);
+            ad_set.check(self, &path, now, found);
+            for (ad_number, ad) in (0..=u8::MAX).zip(&ad_set.ads) {
+                check_ad(ad, ad_set, &self.path_of(Step::Ad(number, ad_number)), found);
+            }
+        }
+    }
+
     /// [`Self::check`] of what is added to an ad set that exists, the only one of the document. Paths begin with `ads`.
-    pub fn check_ads(&self, currency: Currency) -> Vec<FieldError> {
+    pub fn check_added_ads(&self, currency: Currency) -> Vec<FieldError> {
         let mut found = Findings::new(currency);
         for ad_set in &self.ad_sets {
             let message = format!("must have 1 to {MAX_ADS} entries");
             found.require((1..=MAX_ADS).contains(&ad_set.ads.len()), "ads", message);
             for (number, ad) in ad_set.ads.iter().enumerate() {
-                let path = format!("ads[{number}]");
-                let named = ad.name.as_deref().is_none_or(|name| is_single_line(name, MAX_NAME_CHARS));
-                let message =
-                    format!("must have 1 to {MAX_NAME_CHARS} characters, and no control characters");
-                found.require(named, &format!("{path}.name"), message);
-                ad.check(ad_set.destination_type.as_deref(), &path, &mut found);
+                check_ad(ad, ad_set, &format!("ads[{number}]"), &mut found);
             }
         }
         found.into_errors()
@@ -352,12 +353,12 @@ impl LaunchSpec {
     }
 
     /// Checks that there is one budget: a daily or a lifetime one, of the campaign or of every ad set.
-    fn check_budget_level(&self, found: &mut Findings) {
+    fn check_budget_level(&self, missing_field: &str, found: &mut Findings) {
         let one = "give one budget: daily_budget or lifetime_budget, of the campaign or of each ad set";
         let both = self.daily_budget.is_some() && self.lifetime_budget.is_some();
         found.require(!both, "lifetime_budget", one);
         let of_sets = self.ad_sets.iter().any(AdSetSpec::has_budget);
-        found.require(self.has_campaign_budget() || of_sets, "daily_budget", one);
+        found.require(self.has_campaign_budget() || of_sets, missing_field, one);
         for (step, ad_set) in self.steps_of_ad_sets() {
             let given = if ad_set.lifetime_budget.is_some() { "lifetime_budget" } else { "daily_budget" };
             let field = format!("{}.{given}", self.path_of(step));
@@ -393,6 +394,16 @@ impl LaunchSpec {
             _ => format!("{name} [{id}]"),
         }
     }
+}
+
+fn require_name(name: Option<&str>, field: &str, found: &mut Findings) {
+    let message = format!("must have 1 to {MAX_NAME_CHARS} characters, and no control characters");
+    found.require(name.is_none_or(|name| is_single_line(name, MAX_NAME_CHARS)), field, message);
+}
+
+fn check_ad(ad: &AdSpec, ad_set: &AdSetSpec, path: &str, found: &mut Findings) {
+    require_name(ad.name.as_deref(), &format!("{path}.name"), found);
+    ad.check(ad_set.destination_type.as_deref(), path, found);
 }
 
 #[cfg(test)]
