@@ -31,10 +31,11 @@ pub(crate) enum Arch {
     X86,
 }
 
-/// Compiles the whole workspace once, with every target. Every step selects from the whole workspace as well, since a
-/// build of single packages would unify other features and compile hundreds of crates again.
+/// Compiles the whole workspace once: programs and tests. Benchmarks are linted, and built by who runs them, because
+/// each is as large as the whole system. Every step selects from the whole workspace as well, since a build of single
+/// packages would unify other features and compile hundreds of crates again.
 pub(crate) fn development() -> anyhow::Result<()> {
-    run(command("cargo", &["build", "--workspace", "--all-targets", "--quiet"]))
+    run(command("cargo", &["build", "--workspace", "--lib", "--bins", "--tests", "--quiet"]))
 }
 
 /// A program of the development build.

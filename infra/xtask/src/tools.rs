@@ -51,9 +51,11 @@ pub(crate) fn installed(tool: &str, version: &str) -> anyhow::Result<String> {
     let program = path.to_str().context("the workspace's path is not text")?.to_owned();
     if !output_of(&program, &["--version"]).is_some_and(|shown| shown.contains(version)) {
         say(&format!("Installing {tool} {version} into target/tools, once."));
-        // Unoptimized, because compiling such a tool takes minutes and running it takes seconds.
+        // Unoptimized, because compiling such a tool takes minutes and running it takes seconds; without debug
+        // information, which would be a gigabyte.
         let mut install =
             command("cargo", &["install", tool, "--version", version, "--locked", "--debug", "--quiet"]);
+        install.args(["--config", "profile.dev.debug=false"]);
         install.arg("--root").arg(&folder).arg("--target-dir").arg(folder.join("build"));
         run(install)?;
     }
