@@ -81,6 +81,8 @@ def before_load_schema(context, raw_schema):
                     restrict(schema, [False])
                 elif name == "kind":
                     restrict(schema, ["video"])
+                elif name == "ad":
+                    restrict(schema, ["ad", "ad_sets[0].ads[0]"])
                 elif name == "first":
                     restrict(schema, [0])
                 elif name == "wait":
@@ -112,6 +114,11 @@ def before_load_schema(context, raw_schema):
     schemas = raw_schema["components"]["schemas"]
     restrict_query(schemas)
     restrict_launch(schemas)
+    # A preview needs less of a document than a launch.
+    seen = copy.deepcopy(schemas["LaunchSpec"])
+    seen["required"].remove("daily_budget")
+    preview = raw_schema["paths"]["/v1/workspaces/{workspace}/ad-accounts/{ad_account}/previews"]["post"]
+    preview["requestBody"]["content"]["application/json"]["schema"] = seen
     restrict_changes(raw_schema)
     # Ad sets must be of the campaign.
     del schemas["Duplicate"]["properties"]["ad_sets"]
@@ -181,6 +188,10 @@ def restrict_launch(schemas):
     del schemas["NewAdSets"]["properties"]["bid_strategy"]
     schemas["NewAdSets"]["properties"]["ad_sets"] = {"enum": [[{**real["ad_set"], "ads": [real["ad"]]}]]}
     schemas["NewAds"]["properties"]["ads"] = {"enum": [[real["ad"]]]}
+    creative = schemas["NewCreative"]["properties"]
+    creative["creative"] = {"enum": [real["ad"]["creative"]]}
+    for field in ("url_tags", "creative_features", "shop_destination", "destination_type"):
+        del creative[field]
     launch = schemas["LaunchSpec"]
     for field, schema in (("daily_budget", "Budget"), ("ad_set", "AdSetSpec"), ("ad", "AdSpec")):
         launch["properties"][field] = {"$ref": f"#/components/schemas/{schema}"}

@@ -20,6 +20,9 @@ const PAGE: &str = include_str!("../dist/index.html");
 /// Where the settings belong in the page.
 const SETTINGS_PLACE: &str = "{{settings}}";
 
+/// Where Meta shows ads as people see them.
+const PREVIEWS: &str = "https://www.facebook.com";
+
 /// Keeps the window of the console away from pages that open it, or that it opens.
 const CROSS_ORIGIN_OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 
@@ -39,6 +42,9 @@ pub struct Settings {
     /// The address of the hub of live events, where it is another origin than the page's.
     #[serde(skip)]
     pub hub: Option<String>,
+    /// The origin of the frames in which ads are shown as people see them; Meta's site, unless Meta is simulated.
+    #[serde(skip)]
+    pub previews: Option<String>,
     /// Scopes, separated by spaces. `offline_access` is what many providers need to renew sessions.
     pub scope: String,
 }
@@ -51,8 +57,8 @@ pub struct Console {
 }
 
 impl Console {
-    /// Writes the settings into the page. `None` if the issuer, its token endpoint or the hub is no URL, or the settings cannot
-    /// be written.
+    /// Writes the settings into the page. `None` if the issuer, its token endpoint, the hub or the origin of previews is no
+    /// URL, or the settings cannot be written.
     pub fn new(settings: &Settings) -> Option<Self> {
         let mut origins = vec![origin(&settings.issuer)?];
         if let Some(token_url) = &settings.token_url {
@@ -62,12 +68,13 @@ impl Console {
             origins.push(origin(hub)?.replacen("http", "ws", 1));
         }
         let origins = origins.join(" ");
+        let frames = origin(settings.previews.as_deref().unwrap_or(PREVIEWS))?;
         let settings = serde_json::to_string(settings).ok()?;
         let escaped = settings.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;");
         // Nothing but our own files runs or is shown; only the API, the issuer and the hub are called.
         let policy = format!(
             "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self' data:; \
-             connect-src 'self' {origins}; form-action 'none'; base-uri 'none'; frame-ancestors 'none'; \
+             connect-src 'self' {origins}; frame-src {frames}; form-action 'none'; base-uri 'none'; frame-ancestors 'none'; \
              require-trusted-types-for 'script'; trusted-types 'none'"
         );
         let page = PAGE.replace(SETTINGS_PLACE, &escaped).into();
@@ -134,7 +141,15 @@ mod tests {
         let [client_id, audience, scope] = ["console\"><script>", "adflight", "openid"].map(str::to_owned);
         let hub = Some("https://live.example.com".to_owned());
         let token_url = Some("https://token.example.com/oauth2/token".to_owned());
-        Console::new(&Settings { issuer: issuer.to_owned(), client_id, audience, token_url, hub, scope })
+        Console::new(&Settings {
+            issuer: issuer.to_owned(),
+            client_id,
+            audience,
+            token_url,
+            hub,
+            previews: None,
+            scope,
+        })
     }
 
     #[test]
@@ -151,6 +166,7 @@ mod tests {
             ),
             "{policy}"
         );
+        assert!(policy.contains("frame-src https://www.facebook.com;"), "{policy}");
         assert!(!policy.contains("unsafe") && !policy.contains('*'), "{policy}");
         assert!(super::tests::console("not a url").is_none());
     }

@@ -21,7 +21,9 @@ async fn fetch(request: Request, env: Env, _context: Context) -> worker::Result<
     }
     let [token_url, hub] = ["TOKEN_URL", "LIVE_HUB_URL"]
         .map(|name| env.var(name).map(|value| value.to_string()).ok().filter(|url| !url.is_empty()));
-    let Some(console) = Console::new(&Settings { issuer, client_id, audience, token_url, hub, scope }) else {
+    let Some(console) =
+        Console::new(&Settings { issuer, client_id, audience, token_url, hub, previews: None, scope })
+    else {
         return Response::error(
             "SESSION_ISSUER, TOKEN_URL and LIVE_HUB_URL must be URLs, such as https://id.example.com.",
             500,

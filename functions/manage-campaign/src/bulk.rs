@@ -6,6 +6,7 @@
 
 mod document;
 mod run;
+mod stop;
 mod view;
 
 use std::collections::BTreeMap;
@@ -36,6 +37,7 @@ use store::account::AdAccount;
 use store::bulk::{BulkCause, StoredBulkChange};
 
 use self::document::BulkDocument;
+pub(crate) use self::stop::stop_bulk_change;
 use self::view::{BulkPreview, BulkResponse, BulkView};
 use crate::ManageCampaign;
 use crate::background::RECOVERY_DELAY;

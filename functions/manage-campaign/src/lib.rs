@@ -7,10 +7,12 @@
 mod background;
 mod bulk;
 mod change;
+mod creatives;
 mod launch;
 mod list;
 mod list_query;
 mod media;
+mod preview;
 mod schedule;
 mod thumbnails;
 
@@ -44,6 +46,7 @@ pub static ENDPOINTS: LazyLock<Vec<Endpoint<ManageCampaign>>> = LazyLock::new(||
         bulk::create_bulk_change(),
         bulk::list_bulk_changes(),
         bulk::get_bulk_change(),
+        bulk::stop_bulk_change(),
         bulk::undo_bulk_change(),
         media::list_media(),
         media::add_video(),
@@ -59,6 +62,9 @@ pub static ENDPOINTS: LazyLock<Vec<Endpoint<ManageCampaign>>> = LazyLock::new(||
         list::show_entity(change::AD, Level::Ad),
         change::change_entity(change::AD, Level::Ad),
         change::delete_entity(change::AD, Level::Ad),
+        creatives::create_creative(),
+        preview::preview_ad(),
+        preview::preview_document(),
         thumbnails::list_thumbnails(),
         launch::list_launches(),
         launch::get_launch(),

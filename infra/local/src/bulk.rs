@@ -1,4 +1,4 @@
-//! The command `adflight bulk`: many changes from one document, with a preview and an undo.
+//! The command `adflight bulk`: many changes from one document, with a preview, a stop and an undo.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -24,20 +24,23 @@ const MAX_POLLS: usize = 3_600;
 #[derive(Args)]
 pub(crate) struct Bulk {
     /// The document: YAML or JSON.
-    #[arg(required_unless_present = "undo")]
+    #[arg(required_unless_present_any = ["undo", "stop"])]
     file: Option<PathBuf>,
     /// The ad account; may be left out where the workspace has one.
     #[arg(long, value_name = "ACT")]
     account: Option<String>,
     /// Show what would change, and change nothing.
-    #[arg(long, conflicts_with = "undo")]
+    #[arg(long, conflicts_with_all = ["undo", "stop"])]
     dry_run: bool,
     /// The idempotency key; by default a new one, so that the same file changes again.
-    #[arg(long, value_name = "TEXT", conflicts_with = "undo")]
+    #[arg(long, value_name = "TEXT", conflicts_with_all = ["undo", "stop"])]
     key: Option<String>,
     /// Give the objects of a bulk change their values of before.
     #[arg(long, value_name = "ID", conflicts_with = "file")]
     undo: Option<String>,
+    /// Stop a bulk change: what is not changed yet stays as it is.
+    #[arg(long, value_name = "ID", conflicts_with_all = ["file", "undo"])]
+    stop: Option<String>,
     #[command(flatten)]
     api: Api,
 }
@@ -47,13 +50,14 @@ pub(crate) async fn bulk(args: Bulk) -> anyhow::Result<ExitCode> {
     let api = args.api.client(Role::Editor)?;
     let account = account_of(&api, args.account).await?;
     let changes = format!("ad-accounts/{account}/bulk-changes");
-    let (path, document) = match (&args.file, &args.undo) {
-        (Some(file), None) => {
+    let (path, document) = match (&args.file, &args.undo, &args.stop) {
+        (Some(file), ..) => {
             let query = if args.dry_run { "?dry_run=true" } else { "" };
             (format!("{changes}{query}"), Some(read_document(file)?))
         }
-        (None, Some(id)) => (format!("{changes}/{id}/undo"), None),
-        _ => bail!("name a document, or a bulk change with --undo"),
+        (None, Some(id), _) => (format!("{changes}/{id}/undo"), None),
+        (None, None, Some(id)) => (format!("{changes}/{id}/stop"), None),
+        (None, None, None) => bail!("name a document, or a bulk change with --undo or --stop"),
     };
     let key = args.key.map_or_else(runtime::random::id, Ok)?;
     let headers = [("idempotency-key", key.as_str())];

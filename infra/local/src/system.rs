@@ -188,6 +188,7 @@ impl System {
             audience: sessions.audience,
             token_url: None,
             hub: Some(url.clone()),
+            previews: meta.sim.as_ref().map(GraphSim::base_url),
             scope: "openid profile email offline_access".to_owned(),
         };
         let console = Console::new(&settings).context("the issuer of sessions is no URL")?;

@@ -15,7 +15,9 @@ use domain::results::CustomConversion;
 use domain::tenant::Tenant;
 use domain::totals::AccountDay;
 use domain::{Error, FieldError};
-use graph_api::launch::{AdSetSpec, LaunchSpec};
+use graph_api::id::ObjectId;
+use graph_api::launch::{AdSetSpec, AdSpec, CreativeDifference, LaunchSpec};
+use graph_api::preview::{AdFormat, AdPreview};
 use jiff::Timestamp;
 use store::Table;
 use store::account::AdAccount;
@@ -206,6 +208,37 @@ impl AccountClient {
     pub async fn thumbnails(&self, ads: &[EntityId]) -> Result<Thumbnails, Error> {
         match &self.platform {
             PlatformClient::Meta(meta) => meta.thumbnails(ads).await,
+        }
+    }
+
+    /// Makes a creative as an ad of this destination would have it, and returns where what the platform keeps of it is not
+    /// what was asked for.
+    pub async fn create_creative(
+        &self,
+        ad: &AdSpec,
+        destination: Option<&str>,
+    ) -> Result<(ObjectId, Vec<CreativeDifference>), Error> {
+        match &self.platform {
+            PlatformClient::Meta(meta) => meta.create_creative(ad, destination).await,
+        }
+    }
+
+    /// Returns a preview of an ad that exists.
+    pub async fn preview_ad(&self, ad: &EntityId, format: AdFormat) -> Result<AdPreview, Error> {
+        match &self.platform {
+            PlatformClient::Meta(meta) => meta.preview_ad(ad, format).await,
+        }
+    }
+
+    /// Returns a preview of an ad of a launch document.
+    pub async fn preview_step(
+        &self,
+        spec: &LaunchSpec,
+        step: Step,
+        format: AdFormat,
+    ) -> Result<AdPreview, Error> {
+        match &self.platform {
+            PlatformClient::Meta(meta) => meta.preview_step(spec, step, format).await,
         }
     }
 

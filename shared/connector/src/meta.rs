@@ -19,10 +19,12 @@ use domain::tenant::Tenant;
 use domain::totals::AccountDay;
 use domain::{Error, FieldError};
 use graph_api::entities::GraphEntity;
+use graph_api::id::ObjectId;
 use graph_api::insights::InsightsReader;
-use graph_api::launch::{AdSetSpec, LaunchPlan, LaunchSpec, error_hint};
+use graph_api::launch::{AdSetSpec, AdSpec, CreativeDifference, LaunchPlan, LaunchSpec, error_hint};
 use graph_api::limit::QuotaShare;
 use graph_api::page::Pages;
+use graph_api::preview::{AdFormat, AdPreview};
 use graph_api::quota_lease::Renewal;
 use graph_api::usage::UseCase;
 use graph_api::{Graph, GraphError, QuotaLease, UserClient};
@@ -255,6 +257,28 @@ impl MetaClient {
     /// Reads the small pictures of ads.
     pub(crate) async fn thumbnails(&self, ads: &[EntityId]) -> Result<Thumbnails, Error> {
         self.check_response(self.caller.ad_thumbnails(&self.account, ads).await).await
+    }
+
+    pub(crate) async fn create_creative(
+        &self,
+        ad: &AdSpec,
+        destination: Option<&str>,
+    ) -> Result<(ObjectId, Vec<CreativeDifference>), Error> {
+        self.check_response(self.caller.create_creative(&self.account, ad, destination).await).await
+    }
+
+    pub(crate) async fn preview_ad(&self, ad: &EntityId, format: AdFormat) -> Result<AdPreview, Error> {
+        self.check_response(self.caller.ad_preview(ad, format).await).await
+    }
+
+    pub(crate) async fn preview_step(
+        &self,
+        spec: &LaunchSpec,
+        step: Step,
+        format: AdFormat,
+    ) -> Result<AdPreview, Error> {
+        let response = self.caller.preview_of_step(&self.account, spec, step, format).await;
+        self.check_step(response, spec, step).await
     }
 
     /// Reads pages of the activity log until there are enough entries.

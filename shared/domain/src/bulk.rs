@@ -37,6 +37,8 @@ pub enum BulkObjectState {
     Gone,
     /// Whether it was changed could not be found out within a day.
     Unknown,
+    /// The bulk change was stopped before; it was left alone.
+    Stopped,
 }
 
 /// An object of a bulk change.
@@ -80,7 +82,7 @@ impl BulkObject {
 
     /// Returns whether another try may do what this one could not.
     pub fn has_failed(&self) -> bool {
-        matches!(self.state, BulkObjectState::Rejected | BulkObjectState::Unknown)
+        matches!(self.state, BulkObjectState::Rejected | BulkObjectState::Unknown | BulkObjectState::Stopped)
     }
 
     /// Decides by what the platform shows now: returns whether the change is to be sent. What it has had in between is

@@ -4,16 +4,19 @@ mod attached;
 mod content;
 mod spec;
 
+use std::borrow::Cow;
+use std::time::Duration;
+
 use domain::id::AdAccountId;
 use serde::Deserialize;
-use serde_json::Value;
 
 use crate::client::UserClient;
-use crate::error::GraphError;
+use crate::error::{Details, GraphError};
+use crate::error_code::ThrottleScope;
 use crate::id::{ImageHash, ObjectId, PageId, VideoId};
+use crate::media::VideoState;
 use crate::page::Pages;
 
-use self::content::parts;
 pub use self::spec::{CardSpec, CreativeSpec, InstagramPostSpec, LinkSpec};
 
 pub(crate) use self::attached::{ATTACHED_FIELDS, Attached};
@@ -32,6 +35,9 @@ const PAGE_ROWS: u32 = 100;
 
 /// The width and height of a thumbnail in pixels; Meta's default is 64.
 const THUMBNAIL_SIDE_PX: &str = "400";
+
+/// The pause before a video that is still processed is looked at again.
+const PROCESSING_PAUSE: Duration = Duration::from_secs(30);
 
 /// A creative of an ad account.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,11 +108,6 @@ struct Target {
     link: Option<String>,
 }
 
-#[derive(Deserialize)]
-struct Created {
-    id: ObjectId,
-}
-
 impl From<Row> for Creative {
     fn from(row: Row) -> Self {
         let Spec { page_id, link_data, video_data, photo_data, template_data } = row.object_story_spec;
@@ -152,47 +153,28 @@ impl UserClient {
         Ok(rows.all().await?.into_iter().map(Creative::from).collect())
     }
 
-    /// Creates a creative.
-    ///
-    /// Sent once. After [`GraphError::Indeterminate`] look for its name in [`UserClient::creatives`]; a duplicate does no
-    /// harm.
-    pub async fn create_creative(
+    /// Gives a video that has no cover its own first picture, which Meta requires. Waits for one that is still processed,
+    /// by [`GraphError::RateLimited`].
+    pub(crate) async fn with_cover<'a>(
         &self,
-        account: &AdAccountId,
-        name: &str,
-        content: &CreativeSpec,
-    ) -> Result<ObjectId, GraphError> {
-        let form = form(name, content);
-        let form: Vec<_> = form.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let created: Created = self.create(&creatives_path(account), &form).await?;
-        Ok(created.id)
-    }
-
-    /// Validates a creative at Meta without creating it.
-    pub async fn validate_creative(
-        &self,
-        account: &AdAccountId,
-        name: &str,
-        content: &CreativeSpec,
-    ) -> Result<(), GraphError> {
-        let form = form(name, content);
-        let form = form.iter().map(|(name, value)| (*name, value.as_str()));
-        let form: Vec<_> = form.chain([VALIDATE_ONLY]).collect();
-        self.update(&creatives_path(account), &form).await
+        content: &'a CreativeSpec,
+    ) -> Result<Cow<'a, CreativeSpec>, GraphError> {
+        let Some(id) = content.video_without_cover() else { return Ok(Cow::Borrowed(content)) };
+        let video = self.video(id).await?;
+        if let VideoState::Processing { percent } = video.state {
+            let details = Details::of(format!("video {id} is still being processed: {percent} %"));
+            let (after, scope) = (PROCESSING_PAUSE, ThrottleScope::Action);
+            return Err(GraphError::RateLimited { after, scope, details });
+        }
+        let mut content = content.clone();
+        content.set_cover(video.picture);
+        Ok(Cow::Owned(content))
     }
 }
 
 /// The parameter that makes Meta validate a creation without carrying it out.
 pub(crate) const VALIDATE_ONLY: (&str, &str) = ("execution_options", r#"["validate_only"]"#);
 
-/// Returns the parameters of a creative with this name.
-fn form(name: &str, content: &CreativeSpec) -> Vec<(&'static str, String)> {
-    // Parameters are plain text, or JSON for structured values.
-    let text = |value: Value| value.as_str().map(str::to_owned).unwrap_or_else(|| value.to_string());
-    let parts = parts(content, None).into_iter().map(|(part, value)| (part, text(value)));
-    parts.chain([("name", name.to_owned())]).collect()
-}
-
-fn creatives_path(account: &AdAccountId) -> String {
+pub(crate) fn creatives_path(account: &AdAccountId) -> String {
     format!("{account}/adcreatives")
 }

@@ -6,6 +6,7 @@ mod addition;
 mod audience;
 mod audience_edit;
 mod bid;
+mod creative;
 mod day_part;
 mod defaults;
 mod duplicate;
@@ -18,7 +19,6 @@ mod read_back;
 mod spec;
 
 use std::borrow::Cow;
-use std::time::Duration;
 
 use domain::entity::Level;
 use domain::id::EntityId;
@@ -28,9 +28,7 @@ use serde::Deserialize;
 use self::form::{form, path};
 use crate::client::UserClient;
 use crate::creative::VALIDATE_ONLY;
-use crate::error::{Details, GraphError};
-use crate::error_code::ThrottleScope;
-use crate::media::VideoState;
+use crate::error::GraphError;
 
 pub use self::ad::AdSpec;
 pub(crate) use self::ad::{INVALID_URL_TAGS, are_url_tags};
@@ -40,6 +38,7 @@ pub use self::ad_set::TIME_PATTERN;
 #[cfg(feature = "describe")]
 pub use self::bid::BidStrategy;
 pub(crate) use self::bid::{INVALID_ROAS, ROAS_SCALE, STRATEGIES, needs_bid, needs_roas, roas_floor};
+pub use self::creative::CreativeDifference;
 
 pub use self::audience::{Audience, City, Gender, Placements};
 pub use self::audience_edit::{AudienceEdit, TargetingEdit};
@@ -49,9 +48,6 @@ pub use self::duplicate::{DuplicateAd, DuplicateAdSet, DuplicateSpec, LaunchPlan
 pub use self::error_hint::error_hint;
 pub use self::goal::Attribution;
 pub use self::spec::{LaunchDocument, LaunchSpec};
-
-/// How long to wait for a video that is processed.
-const PROCESSING_PAUSE: Duration = Duration::from_secs(30);
 
 /// A request that creates an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,24 +80,19 @@ impl UserClient {
         Ok(created.id)
     }
 
-    /// Gives the videos of an ad that have no cover their own first picture, which Meta requires. Waits for videos that
-    /// are still processed, by [`GraphError::RateLimited`].
-    async fn with_covers<'a>(
+    /// Gives the video of an ad its cover, as [`Self::with_cover`] does.
+    pub(crate) async fn with_covers<'a>(
         &self,
         spec: &'a LaunchSpec,
         step: Step,
     ) -> Result<Cow<'a, LaunchSpec>, GraphError> {
-        let video = spec.ad(step).and_then(|ad| ad.creative.video_without_cover());
-        let Some(id) = video else { return Ok(Cow::Borrowed(spec)) };
-        let video = self.video(id).await?;
-        if let VideoState::Processing { percent } = video.state {
-            let details = Details::of(format!("video {id} is still being processed: {percent} %"));
-            let (after, scope) = (PROCESSING_PAUSE, ThrottleScope::Action);
-            return Err(GraphError::RateLimited { after, scope, details });
-        }
+        let Some(ad) = spec.ad(step) else { return Ok(Cow::Borrowed(spec)) };
+        let Cow::Owned(covered) = self.with_cover(&ad.creative).await? else {
+            return Ok(Cow::Borrowed(spec));
+        };
         let mut spec = spec.clone();
         if let Some(ad) = spec.ad_mut(step) {
-            ad.creative.set_cover(video.picture);
+            ad.creative = covered;
         }
         Ok(Cow::Owned(spec))
     }

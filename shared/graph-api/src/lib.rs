@@ -35,6 +35,7 @@ pub mod launch;
 pub mod media;
 pub mod oauth;
 pub mod page;
+pub mod preview;
 pub mod regulation;
 pub mod signed_request;
 pub mod subscription;

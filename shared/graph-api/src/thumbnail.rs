@@ -78,7 +78,7 @@ impl UserClient {
     /// Reads a picture; nothing that is not one, is too large, or is not on a host of Meta's. The token is not sent, and no
     /// redirect followed.
     async fn picture(&self, url: &str) -> Option<(&'static str, Vec<u8>)> {
-        let url = Url::parse(url).ok().filter(|url| self.is_media_host(url))?;
+        let url = Url::parse(url).ok().filter(|url| self.is_host_of_meta(url, &MEDIA_HOSTS))?;
         let response = self.graph().http().ok()?.get(url).timeout(TIMEOUT).send().await.ok()?;
         let header = response.headers().get(CONTENT_TYPE)?.to_str().ok()?;
         let media_type = MEDIA_TYPES.into_iter().find(|known| header.starts_with(known))?;
@@ -90,11 +90,10 @@ impl UserClient {
         Some((media_type, bytes.to_vec()))
     }
 
-    /// Returns whether pictures are taken from this address: from Meta's media hosts over HTTPS, and, where calls go to a
-    /// simulator, from that.
-    fn is_media_host(&self, url: &Url) -> bool {
+    /// Returns whether an address is one of these hosts of Meta's over HTTPS, or, where calls go to a simulator, that.
+    pub(crate) fn is_host_of_meta(&self, url: &Url, hosts: &[&str]) -> bool {
         let host = url.host_str().unwrap_or_default();
-        let is_meta = url.scheme() == "https" && MEDIA_HOSTS.iter().any(|known| host.ends_with(known));
+        let is_meta = url.scheme() == "https" && hosts.iter().any(|known| host.ends_with(known));
         let graph = Url::parse(&self.graph().config().graph_url);
         is_meta || graph.is_ok_and(|graph| graph.origin() == url.origin())
     }

@@ -76,6 +76,10 @@ struct UsedKey {
     expires: i64,
 }
 
+/// That a bulk change was stopped. An item of its own: who stops it does not hold the lease.
+#[derive(Serialize, Deserialize)]
+struct Stop {}
+
 impl StoredBulkChange {
     fn item(&self) -> Result<BulkItem, StoreError> {
         let unwritable = |error: serde_json::Error| StoreError::Internal(error.to_string());
@@ -193,6 +197,29 @@ impl Table {
         let items: Vec<BulkItem> =
             self.query_desc(&partition, key::BULK_CHANGE_PREFIX, before.as_deref(), limit).await?;
         items.into_iter().map(StoredBulkChange::of).collect()
+    }
+
+    /// Stores that a bulk change is to be stopped, and records its event.
+    pub async fn stop_bulk_change(
+        &self,
+        ws: &Tenant,
+        bulk: &StoredBulkChange,
+        event: &EventRecord,
+    ) -> Result<(), StoreError> {
+        let place = key::bulk_change_stop(ws, &bulk.change.ad_account, &bulk.change.id);
+        let expires = (bulk.requested_at + KEPT).as_second();
+        let put = self.put_action_with_ttl(&place, &Stop {}, expires)?;
+        self.transact_recorded(ws, vec![put], [event]).await
+    }
+
+    /// Returns whether a bulk change is to be stopped.
+    pub async fn is_bulk_change_stopped(
+        &self,
+        ws: &Tenant,
+        bulk: &StoredBulkChange,
+    ) -> Result<bool, StoreError> {
+        let place = key::bulk_change_stop(ws, &bulk.change.ad_account, &bulk.change.id);
+        Ok(self.consistent().get::<Stop>(&place).await?.is_some())
     }
 
     /// Takes over a bulk change whose lease has expired; [`StoreError::Conflict`] when it has not.

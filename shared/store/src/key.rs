@@ -268,6 +268,11 @@ pub fn bulk_change_key(ws: &Tenant, account: &AdAccountId, hash: &str) -> Key {
     key(account_partition(ws, account), format!("BULK_KEY#{hash}"))
 }
 
+/// That a bulk change was stopped.
+pub fn bulk_change_stop(ws: &Tenant, account: &AdAccountId, id: &BulkChangeId) -> Key {
+    key(account_partition(ws, account), format!("BULK_STOP#{id}"))
+}
+
 /// Prefix of the sort keys of bulk changes.
 pub const BULK_CHANGE_PREFIX: &str = "BULK_CHANGE#";
 

@@ -44,7 +44,7 @@ export async function every_row_is_the_apis({ open, system }) {
   assert.deepEqual(await copied.rows(), shown);
 }
 
-export async function ads_have_their_pictures({ open }) {
+export async function ads_have_their_pictures_and_are_seen_as_people_see_them({ open }) {
   const tab = await open();
   await tab.signIn();
   await tab.go("Campaigns");
@@ -58,6 +58,9 @@ export async function ads_have_their_pictures({ open }) {
   const [ad] = await tab.rows();
   await tab.page.click(`tr[data-key="${ad.id}"] .name a`);
   await tab.page.waitForSelector(".facts .thumbnail img");
+  const preview = tab.page.locator("[aria-label=Preview]");
+  await preview.locator("button").click();
+  await preview.locator("iframe").contentFrame().locator("text=MOBILE_FEED_STANDARD").waitFor();
 }
 
 export async function columns_are_chosen_and_travel_with_the_link({ open, system, screenshots }) {

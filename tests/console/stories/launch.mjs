@@ -73,6 +73,16 @@ export async function a_launch_is_written_checked_sent_and_started({ open, syste
   await tab.page.waitForSelector("text=Meta would create the campaign");
   if (screenshots) await tab.page.screenshot({ path: `${screenshots}/launch.png`, fullPage: true });
 
+  // The ad is seen before it exists; of another text nothing is shown until somebody asks again.
+  const preview = tab.page.locator("[aria-label=Preview]");
+  await preview.locator("select").selectOption("INSTAGRAM_STORY");
+  await preview.locator("button").click();
+  await preview.locator("iframe").contentFrame().locator("text=Spring is here.").waitFor();
+  if (screenshots) await tab.page.screenshot({ path: `${screenshots}/preview.png`, fullPage: true });
+  await field("Text").fill("Spring has come.");
+  await preview.locator("iframe").waitFor({ state: "detached" });
+  await tab.page.waitForSelector("text=Nothing is wrong with the document");
+
   await tab.page.click("text=Launch …");
   await tab.page.waitForSelector("dialog[open] >> text=a campaign with 1 ad set and 1 ad");
   await tab.page.click("dialog[open] .primary");

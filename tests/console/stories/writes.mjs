@@ -117,6 +117,30 @@ export async function budgets_of_several_are_changed_with_a_preview({ open, syst
   for (const [index, id] of ids.entries()) await until(() => entity(id), ({ daily_budget }) => daily_budget.amount === before[index]);
 }
 
+export async function what_waits_for_meta_is_stopped({ open, system }) {
+  const { tab, entity, account } = await table(open, system);
+  const [waits, other] = await tab.page.$$eval("table.grid tbody tr[data-key]:has(.in-place)", (rows) => rows.slice(2, 4).map(({ dataset }) => dataset.key));
+  // Meta takes no fifth change of a budget within the hour.
+  const change = (amount) => system.api(`ad-accounts/${account.id}/campaigns/${waits}`, { method: "PATCH", body: { daily_budget: { amount, currency: account.currency } } });
+  for (let amount = 50_010; await change(amount).then(() => true, () => false); amount += 10) assert.ok(amount < 50_060);
+  const held = (await entity(waits)).daily_budget.amount;
+  await tab.page.reload();
+  await tab.page.waitForSelector("table.grid tbody tr[data-key]");
+  const before = (await entity(other)).daily_budget.amount;
+  for (const id of [waits, other]) await tab.page.click(`tr[data-key="${id}"] input[type=checkbox]`);
+  await tab.page.click(".bulk >> text=Budget");
+  await tab.page.fill("dialog[open] input", "10");
+  await tab.page.waitForSelector("dialog[open] button[type=submit]:not([disabled])");
+  await tab.page.click("dialog[open] button[type=submit]");
+  await tab.page.waitForSelector(".bulk >> text=1 done");
+  await tab.page.click(".bulk >> text=Stop");
+  await tab.page.waitForSelector(".toast:has-text('1 of 2 were not changed')");
+  await tab.page.waitForSelector(".bulk .refusals:has-text('the bulk change was stopped before')");
+  assert.equal((await entity(waits)).daily_budget.amount, held);
+  await tab.page.click(".toast button:has-text('Undo')");
+  await until(() => entity(other), ({ daily_budget }) => daily_budget.amount === before);
+}
+
 export async function ends_and_names_of_several_are_changed_with_a_preview_of_each({ open, system, screenshots }) {
   const { tab, account } = await table(open, system);
   await tab.page.click("[aria-label=Level] >> text=Ad sets");

@@ -49,6 +49,7 @@ mod object;
 mod paging;
 mod params;
 mod percent;
+mod preview;
 mod read;
 mod reports;
 mod selection;

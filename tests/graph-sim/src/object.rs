@@ -103,7 +103,6 @@ impl<'a> Object<'a> {
                     "assigned_users" => return vec![person("AssignedUser", account)],
                     "adspixels" => return pixels(world, account),
                     "customconversions" => return vec![custom_conversion(account)],
-                    "generatepreviews" => return vec![preview("")],
                     "promote_pages" => return vec![page(account)],
                     _ => return Vec::new(),
                 };
@@ -115,7 +114,6 @@ impl<'a> Object<'a> {
             Self::Node(node) if edge == "activities" => {
                 return activities(world, |activity| node.text("id") == Some(&activity.object_id));
             }
-            Self::Node(_) if edge == "previews" => return vec![preview(&self.id())],
             Self::Node(node) => of_node(world, node, edge),
             Self::Plain("Business", _) if matches!(edge, "owned_ad_accounts" | "client_ad_accounts") => {
                 return business::accounts(world, &self.id(), edge);
@@ -183,15 +181,6 @@ fn custom_conversion(account: &Account) -> Object<'static> {
         "custom_event_type": "LEAD", "rule": r#"{"url":{"i_contains":"/demo/booked"}}"#,
     });
     plain("CustomConversion", fields)
-}
-
-/// Returns the preview of an ad: an iframe of Meta's site.
-fn preview(id: &str) -> Object<'static> {
-    let frame = format!(
-        "<iframe src=\"https://www.facebook.com/ads/api/preview_iframe.php?d=simulated{id}\" width=\"335\" \
-         height=\"450\" scrolling=\"yes\" style=\"border: none;\"></iframe>"
-    );
-    plain("AdPreview", json!({ "body": frame }))
 }
 
 /// Returns the page that an account's ads belong to.

@@ -10,13 +10,13 @@ use crate::call::GraphCall;
 use crate::error::{GraphError, nonexisting_field, unsupported};
 use crate::insights::{AsOf, InsightsLimits, Subject};
 use crate::node::Kind;
-use crate::object::Object;
+use crate::object::{Object, plain};
 use crate::paging::Link;
 use crate::params::Params;
 use crate::selection::{self, Field};
 use crate::token::Claims;
 use crate::world::World;
-use crate::{business, insights, listing, spec, thumbnail};
+use crate::{business, insights, listing, preview, spec, thumbnail};
 
 /// The context of a read.
 pub(crate) struct Reader<'a> {
@@ -46,6 +46,10 @@ impl<'a> Reader<'a> {
             return self.insights(object, call);
         }
         let class = spec::call(object.class(), "GET", edge).map_or("", |edge| edge.returned);
+        if class == "AdPreview" {
+            let frame = preview::frame(self.world, self.base_url, object, Params(&call.params))?;
+            return self.list(class, vec![plain(class, frame)], call);
+        }
         self.list(class, object.members(self.world, edge), call)
     }
 

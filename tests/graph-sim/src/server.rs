@@ -17,8 +17,8 @@ use crate::fault::Area;
 use crate::gzip;
 use crate::login::{self, DialogResponse};
 use crate::state::State;
-use crate::thumbnail;
 use crate::webhook;
+use crate::{preview, thumbnail};
 
 /// The state, shared by all connections and the test that started the simulator.
 pub(crate) type SharedState = Arc<Mutex<State>>;
@@ -49,6 +49,13 @@ async fn handle(
             Some(picture) => respond(StatusCode::OK, "image/png", picture),
             None => respond(StatusCode::NOT_FOUND, HTML_CONTENT_TYPE, Body::empty()),
         },
+        ["ads", "api", "preview_iframe.php"] if request.method() == Method::GET => {
+            let data = call::pairs(request).await.unwrap_or_default().remove("d").unwrap_or_default();
+            match preview::page(&data) {
+                Some(page) => respond(StatusCode::OK, HTML_CONTENT_TYPE, page),
+                None => respond(StatusCode::NOT_FOUND, HTML_CONTENT_TYPE, Body::empty()),
+            }
+        }
         _ => graph(&state, &abort, request).await,
     }
 }

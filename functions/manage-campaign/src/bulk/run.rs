@@ -17,6 +17,7 @@ use store::audit::{Actor, AuditEvent, EventRecord, Phase};
 use store::bulk::StoredBulkChange;
 use store::changed_entities::whole_account;
 
+use super::stop::STOPPED;
 use crate::ManageCampaign;
 use crate::background::{LEASE_TTL, RECOVERY_DELAY};
 
@@ -77,6 +78,8 @@ impl ManageCampaign {
             Err(StoreError::Conflict) => return self.process_after(RECOVERY_DELAY, &job).await,
             Err(error) => return Err(error.into()),
         };
+        // What waits for the platform's quota can be stopped, too.
+        self.leave_stopped(workspace, &mut bulk).await?;
         let result = match self.connector.open(workspace, ad_account, Purpose::Action).await {
             Ok(client) => {
                 let result = self.change_objects(&client, &mut bulk).await;
@@ -145,6 +148,7 @@ impl ManageCampaign {
             if self.ends_soon() {
                 return Ok(());
             }
+            let stopped = self.leave_stopped(&client.workspace, bulk).await?;
             let is_open = |(number, object): &(usize, &BulkObject)| {
                 !object.is_settled() && !left.numbers.contains(number)
             };
@@ -155,7 +159,7 @@ impl ManageCampaign {
                 .map(|(number, _)| number)
                 .take(OBJECTS_PER_STEP)
                 .collect();
-            self.change_some(client, bulk, (level, step), &mut left).await?;
+            self.change_some(client, bulk, (level, step, stopped), &mut left).await?;
         }
         if let Some(error) = left.why {
             return Err(error);
@@ -164,12 +168,13 @@ impl ManageCampaign {
         self.finish_bulk_change(&client.workspace, bulk).await
     }
 
-    /// Changes some objects of a level: read, marked as sent, changed, and read again.
+    /// Changes some objects of a level: read, marked as sent, changed, and read again. Of a stopped bulk change they are only
+    /// read: those that were sent before.
     async fn change_some(
         &self,
         client: &AccountClient,
         bulk: &mut StoredBulkChange,
-        (level, numbers): (Level, Vec<usize>),
+        (level, numbers, stopped): (Level, Vec<usize>, bool),
         left: &mut Left,
     ) -> Result<(), Error> {
         // What is not saved has not happened.
@@ -183,7 +188,13 @@ impl ManageCampaign {
             let object = &mut change.objects[number];
             let was_sent = object.state == BulkObjectState::Sent;
             let is_sent = match read {
-                EntityRead::Found(shown) => object.decide(&shown),
+                EntityRead::Found(shown) => {
+                    let is_due = object.decide(&shown);
+                    if is_due && stopped {
+                        object.settle(BulkObjectState::Stopped, STOPPED.to_owned());
+                    }
+                    is_due && !stopped
+                }
                 EntityRead::NotFound => {
                     object.settle(BulkObjectState::Gone, "the platform does not show it".to_owned());
                     false
@@ -249,7 +260,7 @@ impl ManageCampaign {
     }
 
     /// Saves a bulk change as it has become, with the events of these objects: that their change is sent, or how it ended.
-    async fn save_bulk_change(
+    pub(super) async fn save_bulk_change(
         &self,
         workspace: &Tenant,
         bulk: &mut StoredBulkChange,
@@ -321,9 +332,10 @@ fn event_of(bulk: &StoredBulkChange, object: &BulkObject) -> AuditEvent {
         phase: match state {
             BulkObjectState::Pending | BulkObjectState::Sent => Phase::Intended,
             BulkObjectState::Done | BulkObjectState::Unchanged => Phase::Done,
-            BulkObjectState::Rejected | BulkObjectState::ChangedMeanwhile | BulkObjectState::Gone => {
-                Phase::Failed
-            }
+            BulkObjectState::Rejected
+            | BulkObjectState::ChangedMeanwhile
+            | BulkObjectState::Gone
+            | BulkObjectState::Stopped => Phase::Failed,
             BulkObjectState::Unknown => Phase::Unknown,
         },
         // The platform's words may name a person.

@@ -137,6 +137,7 @@ struct BulkCounts {
     changed_meanwhile: usize,
     gone: usize,
     unknown: usize,
+    stopped: usize,
 }
 
 /// A bulk change.
@@ -173,6 +174,7 @@ impl BulkView {
             changed_meanwhile: count(BulkObjectState::ChangedMeanwhile),
             gone: count(BulkObjectState::Gone),
             unknown: count(BulkObjectState::Unknown),
+            stopped: count(BulkObjectState::Stopped),
         };
         let StoredBulkChange { change, requested_by, requested_at, undo_of, undone_by, .. } = bulk;
         let object = |object| BulkObjectView::new(object, currency);

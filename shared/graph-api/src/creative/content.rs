@@ -36,7 +36,7 @@ pub(crate) fn ad_creative(
 }
 
 /// Returns the parameters of a creative.
-pub(super) fn parts(creative: &CreativeSpec, destination: Option<&str>) -> Vec<(&'static str, Value)> {
+fn parts(creative: &CreativeSpec, destination: Option<&str>) -> Vec<(&'static str, Value)> {
     match creative {
         CreativeSpec::CreativeId(id) => vec![("creative_id", json!(id))],
         CreativeSpec::PostId(post) => vec![("object_story_id", json!(post))],

@@ -1,5 +1,7 @@
 //! The ads of a launch document.
 
+use domain::FieldError;
+use domain::money::Currency;
 use domain::text::{INVALID_DOMAIN_MESSAGE, is_domain, is_single_line};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -77,9 +79,20 @@ impl AdSpec {
         found.extend(self.creative.check(&format!("{path}.creative"), destination));
     }
 
+    /// Checks what makes its creative, and returns each finding with its field.
+    pub fn check_creative(&self, destination: Option<&str>, currency: Currency) -> Vec<FieldError> {
+        let mut found = Findings::new(currency);
+        self.check(destination, "ad", &mut found);
+        let field = |error: FieldError| {
+            let field = error.field.trim_start_matches("ad.").to_owned();
+            FieldError { field, ..error }
+        };
+        found.into_errors().into_iter().map(field).collect()
+    }
+
     /// Returns the parameters of its creative beside the content: nothing is on by itself that the document does not
     /// ask for.
-    pub(super) fn creative_options(&self, destination: Option<&str>) -> Map<String, Value> {
+    pub(crate) fn creative_options(&self, destination: Option<&str>) -> Map<String, Value> {
         let mut options = Map::new();
         let status = |on| json!({"enroll_status": if on { "OPT_IN" } else { "OPT_OUT" }});
         let off = FEATURES.iter().map(|name| ((*name).to_owned(), status(false)));

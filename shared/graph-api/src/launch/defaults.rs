@@ -102,7 +102,8 @@ impl LaunchDefaults {
         }
     }
 
-    fn fill_creative(&self, creative: &mut CreativeSpec) {
+    /// Fills in who speaks in a creative that does not say it.
+    pub fn fill_creative(&self, creative: &mut CreativeSpec) {
         let (page, instagram_user) = match creative {
             CreativeSpec::CreativeId(_) | CreativeSpec::PostId(_) => return,
             CreativeSpec::InstagramPost(post) => (&mut post.page, &mut post.instagram_user),

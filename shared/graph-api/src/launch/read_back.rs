@@ -5,10 +5,10 @@ use domain::entity::Level;
 use domain::id::EntityId;
 use domain::launch::{Difference, Launch, Step};
 use jiff::Timestamp;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::form::form;
-use super::{DuplicateSpec, LaunchPlan};
+use super::{CreativeDifference, DuplicateSpec, LaunchPlan};
 use crate::batch::Item;
 use crate::client::UserClient;
 use crate::error::GraphError;
@@ -71,6 +71,24 @@ impl UserClient {
             }
         }
         Ok(differences)
+    }
+
+    /// Reads a creative, and returns where it is not what was asked for.
+    pub(crate) async fn creative_differences(
+        &self,
+        id: &str,
+        asked: Map<String, Value>,
+    ) -> Result<Vec<CreativeDifference>, GraphError> {
+        let fields =
+            compared_fields(Level::Ad).split_once('{').map_or("", |(_, rest)| rest.trim_end_matches('}'));
+        let shown: Value = self.get(id, &[("fields", fields)]).await?;
+        let (asked, shown) =
+            (Map::from_iter([("creative".to_owned(), asked.into())]), json!({"creative": shown}));
+        let difference = |(field, asked, shown): (String, String, String)| {
+            let field = field.trim_start_matches("creative.").to_owned();
+            CreativeDifference { field, asked: excerpt(&asked), shown: excerpt(&shown) }
+        };
+        Ok(compare(Level::Ad, &asked, &shown).into_iter().map(difference).collect())
     }
 
     /// Reads what a duplicate was copied from. Its times and the campaign's budget may be others.

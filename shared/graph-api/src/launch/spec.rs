@@ -332,6 +332,14 @@ impl LaunchSpec {
         found.into_errors()
     }
 
+    /// Checks what an ad shows, and nothing else.
+    pub fn check_creative(&self, step: Step) -> Vec<FieldError> {
+        let (Some(ad_set), Some(ad)) = (self.ad_set(step), self.ad(step)) else {
+            return vec![FieldError::new("ad", format!("{step} is no ad of the document"))];
+        };
+        ad.creative.check(&format!("{}.creative", self.path_of(step)), ad_set.destination_type.as_deref())
+    }
+
     fn check_numbers(&self, found: &mut Findings) {
         let sets = self.ad_sets.len();
         found.require(sets > 0, "ad_set", "must be there: a launch has one ad set or several ad_sets");

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use domain::id::EntityId;
 use domain::launch::Step;
 use graph_api::GraphError;
-use graph_api::creative::CreativeSpec;
 use graph_api::id::PageId;
+use graph_api::launch::AdSpec;
 use graph_sim::VideoFault;
 use serde_json::json;
 
@@ -17,8 +17,8 @@ fn page(meta: &Meta) -> PageId {
     meta.sim.account().page_id.parse().unwrap()
 }
 
-fn content(json: serde_json::Value) -> CreativeSpec {
-    serde_json::from_value(json).unwrap()
+fn ad(name: &str, creative: serde_json::Value) -> AdSpec {
+    serde_json::from_value(json!({"name": name, "creative": creative})).unwrap()
 }
 
 #[tokio::test]
@@ -26,20 +26,21 @@ async fn a_link_with_a_picture() {
     let meta = Meta::start().await;
     let (caller, account) = (meta.caller(), meta.account());
     let image = caller.add_image(&account, "beach.png", Bytes::from_static(PNG)).await.unwrap();
-    let new = content(json!({"link": {
-        "page": page(&meta),
-        "instagram_user": "17841400000000001",
-        "link": "https://example.com/beach?a=1&b=2",
-        "message": "Ein Tag am Strand – für dich.",
-        "headline": "Strand",
-        "image": image.hash,
-        "call_to_action": "LEARN_MORE",
-    }}));
+    let new = ad(
+        "Beach",
+        json!({"link": {
+            "page": page(&meta),
+            "instagram_user": "17841400000000001",
+            "link": "https://example.com/beach?a=1&b=2",
+            "message": "Ein Tag am Strand – für dich.",
+            "headline": "Strand",
+            "image": image.hash,
+            "call_to_action": "LEARN_MORE",
+        }}),
+    );
     let before = caller.creatives(&account).await.unwrap().len();
-    caller.validate_creative(&account, "Beach", &new).await.unwrap();
-    assert_eq!(caller.creatives(&account).await.unwrap().len(), before, "asking makes nothing");
-
-    let id = caller.create_creative(&account, "Beach", &new).await.unwrap();
+    let (id, differences) = caller.create_creative(&account, &new, None).await.unwrap();
+    assert_eq!(differences, []);
     let creative = caller.creative(&id).await.unwrap();
     assert_eq!(creative.name.as_deref(), Some("Beach"));
     assert_eq!((creative.page, creative.image), (Some(page(&meta)), Some(image.hash)));
@@ -47,6 +48,11 @@ async fn a_link_with_a_picture() {
     let stored = meta.sim.node(id.as_str()).unwrap();
     assert_eq!(stored["object_story_spec"]["instagram_user_id"], "17841400000000001");
     assert_eq!(stored["object_story_spec"]["link_data"]["message"], "Ein Tag am Strand – für dich.");
+    assert_eq!(stored["destination_spec"]["destination_type"], "WEBSITE_AND_SHOP_OPT_OUT");
+    assert_eq!(
+        stored["degrees_of_freedom_spec"]["creative_features_spec"]["image_animation"]["enroll_status"],
+        "OPT_OUT"
+    );
     assert_eq!(caller.creatives(&account).await.unwrap().len(), before + 1);
 }
 
@@ -55,24 +61,41 @@ async fn a_video_that_leads_to_a_link() {
     let meta = Meta::start().await;
     let (caller, account) = (meta.caller(), meta.account());
     let creative = |video| {
-        content(json!({"link": {
-            "page": page(&meta),
-            "video": video,
-            "thumbnail_url": "https://example.com/cover.jpg",
-            "message": "Look",
-            "link": "https://example.com/film",
-            "call_to_action": "WATCH_MORE",
-        }}))
+        ad(
+            "Film",
+            json!({"link": {
+                "page": page(&meta),
+                "video": video,
+                "thumbnail_url": "https://example.com/cover.jpg",
+                "message": "Look",
+                "link": "https://example.com/film",
+                "call_to_action": "WATCH_MORE",
+            }}),
+        )
     };
     meta.sim.fail_next_video(VideoFault::Stuck);
     let stuck = caller.add_video(&account, "Stuck", Bytes::from_static(b"film")).await.unwrap();
-    let refused = caller.create_creative(&account, "Film", &creative(stuck)).await;
+    let refused = caller.create_creative(&account, &creative(stuck), None).await;
     assert!(matches!(refused, Err(GraphError::InvalidInput(_))), "{refused:?}");
 
     let video = caller.add_video(&account, "Film", Bytes::from_static(b"film")).await.unwrap();
-    let id = caller.create_creative(&account, "Film", &creative(video.clone())).await.unwrap();
+    let (id, _) = caller.create_creative(&account, &creative(video.clone()), None).await.unwrap();
     let made = caller.creative(&id).await.unwrap();
     assert_eq!((made.video, made.link.as_deref()), (Some(video), Some("https://example.com/film")));
+}
+
+#[tokio::test]
+async fn what_meta_switches_on_in_a_creative_is_told() {
+    let meta = Meta::start().await;
+    meta.sim.enroll_feature("text_translation");
+    let link = json!({"page": page(&meta), "link": "https://example.com", "message": "Look"});
+    let (_, differences) = meta
+        .caller()
+        .create_creative(&meta.account(), &ad("New", json!({"link": link})), None)
+        .await
+        .unwrap();
+    let fields: Vec<_> = differences.iter().map(|one| (one.field.as_str(), one.shown.as_str())).collect();
+    assert_eq!(fields, [("degrees_of_freedom_spec.creative_features_spec.text_translation", "OPT_IN")]);
 }
 
 #[tokio::test]
@@ -80,11 +103,11 @@ async fn a_post_keeps_its_likes() {
     let meta = Meta::start().await;
     let (caller, account) = (meta.caller(), meta.account());
     let post = format!("{}_77", page(&meta));
-    let new = content(json!({"post_id": post}));
-    let id = caller.create_creative(&account, "Post", &new).await.unwrap();
+    let new = ad("Post", json!({"post_id": post}));
+    let (id, _) = caller.create_creative(&account, &new, None).await.unwrap();
     assert_eq!(caller.creative(&id).await.unwrap().effective_post, Some(post));
-    let foreign = content(json!({"post_id": "1_77"}));
-    assert!(caller.validate_creative(&account, "Post", &foreign).await.is_err());
+    let foreign = ad("Post", json!({"post_id": "1_77"}));
+    assert!(caller.create_creative(&account, &foreign, None).await.is_err());
 }
 
 #[tokio::test]

@@ -25,6 +25,7 @@ mod media;
 mod media_files;
 mod odd_answers;
 mod paging;
+mod previews;
 mod recordings;
 mod secrets;
 mod subscriptions;

@@ -95,11 +95,7 @@ pub(super) fn resolve_creative(
     creative::check(world, account, &fields)?;
     fields.insert("account_id".into(), json!(account.digits));
     fields.insert("status".into(), json!("ACTIVE"));
-    creative::complete(&mut fields);
-    for feature in &world.writing.enrolled_features {
-        let features = fields.entry("degrees_of_freedom_spec").or_insert_with(|| json!({}));
-        features["creative_features_spec"][feature] = json!({"enroll_status": "OPT_IN"});
-    }
+    creative::complete(world, &mut fields);
     Ok(CreativeRef::New(fields))
 }
 

@@ -279,7 +279,7 @@ impl CopyOperation<'_> {
         let Some(changes) = changes.as_ref().and_then(Value::as_object) else { return Ok(id) };
         let mut fields = world.nodes.get(&id).map(|node| node.fields.clone()).unwrap_or_default();
         fields.extend(changes.clone());
-        creative::complete(&mut fields);
+        creative::complete(world, &mut fields);
         Ok(world.create(Kind::Creative, &source.account, fields))
     }
 }

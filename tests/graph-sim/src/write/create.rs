@@ -46,7 +46,7 @@ pub(super) fn execute(
     match kind {
         Kind::Campaign => campaign::complete(&mut draft.fields),
         Kind::AdSet => ad_set::complete(&mut draft),
-        Kind::Creative => creative::complete(&mut draft.fields),
+        Kind::Creative => creative::complete(draft.world, &mut draft.fields),
         _ => {}
     }
     let mut fields = draft.fields;

@@ -22,7 +22,7 @@ fn check_draft(draft: &Draft<'_>) -> Result<(), GraphError> {
 }
 
 /// Checks a new creative, created by its own call or inline in an ad.
-pub(super) fn check(world: &World, account: &Account, fields: &Map<String, Value>) -> Result<(), GraphError> {
+pub(crate) fn check(world: &World, account: &Account, fields: &Map<String, Value>) -> Result<(), GraphError> {
     const SOURCE_FIELDS: [&str; 8] = [
         "object_story_id",
         "object_story_spec",
@@ -179,7 +179,11 @@ pub(super) fn has_destination(fields: &Map<String, Value>) -> bool {
 }
 
 /// Adds the fields that Meta sets on a new creative.
-pub(super) fn complete(fields: &mut Map<String, Value>) {
+pub(super) fn complete(world: &World, fields: &mut Map<String, Value>) {
+    for feature in &world.writing.enrolled_features {
+        let features = fields.entry("degrees_of_freedom_spec").or_insert_with(|| json!({}));
+        features["creative_features_spec"][feature] = json!({"enroll_status": "OPT_IN"});
+    }
     if let Some(story) = fields.get("object_story_id").cloned() {
         fields.insert("effective_object_story_id".into(), story);
     }

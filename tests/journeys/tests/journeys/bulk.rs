@@ -6,7 +6,7 @@ use domain::bulk::{BulkChange, BulkObject, BulkObjectState, BulkState};
 use domain::entity::{Changes, Level};
 use domain::id::{AdAccountId, BulkChangeId};
 use domain::job::Job;
-use graph_sim::{AccountArgs, Fault, FaultKind};
+use graph_sim::{AccountArgs, Fault, FaultKind, ThrottleKind};
 use http::Method;
 use jiff::SignedDuration;
 use journeys::Scenario;
@@ -55,15 +55,17 @@ pub(crate) async fn post(scenario: &Scenario, path: &str, body: Option<&Value>) 
 pub(crate) async fn done(scenario: &Scenario, begun: &Value) -> Value {
     let (account, id) = (scenario.account().unwrap(), begun["id"].as_str().unwrap());
     let path = format!("ad-accounts/{account}/bulk-changes/{id}");
+    let mut counts = Value::Null;
     for _ in 0..20 {
         scenario.system.runner.settle().await.unwrap();
-        let shown = scenario.api().unwrap().call(Method::GET, &path, None).await.unwrap();
+        let mut shown = scenario.api().unwrap().call(Method::GET, &path, None).await.unwrap();
         if shown["state"] == "done" {
             return shown;
         }
+        counts = shown["counts"].take();
         scenario.system.clock.advance(SignedDuration::from_secs(40));
     }
-    panic!("the bulk change never ends");
+    panic!("the bulk change never ends: {counts}");
 }
 
 fn states(bulk: &Value) -> Vec<&str> {
@@ -360,6 +362,62 @@ async fn a_bulk_change_that_dies_at_any_call_to_the_table_changes_each_object_on
         let of_phase = |event: &&Value| event["action"] == "campaign.changed" && event["phase"] == phase;
         assert_eq!(events.iter().filter(of_phase).count(), (number as usize + 1) * ids.len(), "{phase}");
     }
+    scenario.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_not_changed_when_somebody_stops_stays_as_it_is() {
+    let many = AccountArgs { ads: 90, ..args() };
+    let scenario = Scenario::of_account(many).await.unwrap();
+    let account = scenario.account().unwrap();
+    let ads = scenario.api().unwrap().all(&format!("ad-accounts/{account}/ads")).await.unwrap();
+    let alive = ads.iter().filter(|ad| ad["effective_status"] != "ARCHIVED");
+    let names: Vec<_> = alive
+        .map(|ad| (ad["id"].as_str().unwrap().to_owned(), ad["name"].as_str().unwrap().to_owned()))
+        .collect();
+    assert!(names.len() > 60, "{}", names.len());
+    // Of the second forty Meta wants us to wait.
+    scenario.sim().unwrap().fail_next(Fault {
+        method: Some("POST".to_owned()),
+        path_contains: names[45].0.clone(),
+        times: 1,
+        skip: 0,
+        kind: FaultKind::Throttle { limit: ThrottleKind::Management, minutes: 30 },
+    });
+    let ids: Vec<&String> = names.iter().map(|(id, _)| id).collect();
+    let set = json!({"changes": [{"level": "ad", "ids": ids, "set": {"name": {"prefix": "New "}}}]});
+    let begun = post(&scenario, "", Some(&set)).await;
+    scenario.system.runner.settle().await.unwrap();
+    let id = begun["id"].as_str().unwrap();
+    let path = format!("ad-accounts/{account}/bulk-changes/{id}");
+    let waits = scenario.api().unwrap().call(Method::GET, &path, None).await.unwrap();
+    assert_eq!(waits["state"], "running", "{}", waits["counts"]);
+    post(&scenario, &format!("/{id}/stop"), None).await;
+    // Twice is once. What was not sent is settled at once; whether the rest was changed is known when Meta answers again.
+    post(&scenario, &format!("/{id}/stop"), None).await;
+    scenario.system.runner.settle().await.unwrap();
+    let waits = scenario.api().unwrap().call(Method::GET, &path, None).await.unwrap();
+    assert_eq!(waits["counts"]["stopped"], names.len() - 80, "{}", waits["counts"]);
+    scenario.system.clock.advance(SignedDuration::from_mins(31));
+    let ended = done(&scenario, &begun).await;
+    let count = |name: &str| usize::try_from(ended["counts"][name].as_u64().unwrap()).unwrap();
+    assert!(count("done") >= 40 && count("stopped") > 0, "{}", ended["counts"]);
+    assert_eq!(count("done") + count("stopped"), names.len(), "{}", ended["counts"]);
+    for (object, (id, before)) in ended["objects"].as_array().unwrap().iter().zip(&names) {
+        let is_changed = object["state"] == "done";
+        let expected = if is_changed { format!("New {before}") } else { before.clone() };
+        assert_eq!(at_meta(&scenario, id, "name"), expected, "{object}");
+    }
+    // What was changed is taken back.
+    let undone = post(&scenario, &format!("/{id}/undo"), None).await;
+    let undone = done(&scenario, &undone).await;
+    assert_eq!(undone["counts"]["done"], ended["counts"]["done"], "{}", undone["counts"]);
+    for (id, before) in &names {
+        assert_eq!(at_meta(&scenario, id, "name"), *before);
+    }
+    // Nothing more is stopped of one that is done.
+    let over = post(&scenario, &format!("/{id}/stop"), None).await;
+    assert_eq!((&over["state"], &over["counts"]), (&json!("done"), &ended["counts"]));
     scenario.finish().await.unwrap();
 }
 

@@ -247,3 +247,59 @@ async fn ads_get_the_creative_of_another_one_and_their_own_back() {
     assert!(status == 422 && problem.contains("creative"), "{status} {problem}");
     scenario.finish().await.unwrap();
 }
+
+#[tokio::test]
+async fn ads_that_exist_get_a_creative_that_is_made_for_them() {
+    let (scenario, api, account) = start().await;
+    let sim = scenario.sim().unwrap();
+    let ads = alive(&api, &format!("{account}/ads")).await;
+    let ids: Vec<&str> = ads.iter().take(3).map(|ad| text(ad, "id")).collect();
+    let before: Vec<Value> = ids.iter().map(|id| sim.node(id).unwrap()["creative"]["id"].clone()).collect();
+    let page = sim.account().page_id;
+    let link = json!({"page": page, "link": "https://example.com/summer", "message": "Summer is here."});
+    let new = json!({"name": "Summer", "creative": {"link": link}, "url_tags": "utm_source=meta"});
+    let make = async |key: &str, body: &Value| {
+        let key = [("idempotency-key", key)];
+        let path = format!("{account}/creatives");
+        let (status, answer) = api.send(Method::POST, &path, Some(body), &key).await.unwrap();
+        (status.as_u16(), serde_json::from_str::<Value>(&answer).unwrap())
+    };
+    let (status, made) = make("summer", &new).await;
+    assert_eq!((status, &made["differences"]), (201, &Value::Null), "{made}");
+    // Once for its key.
+    assert_eq!(make("summer", &new).await.1["id"], made["id"]);
+    let stored = sim.node(text(&made, "id")).unwrap();
+    assert_eq!((&stored["name"], &stored["url_tags"]), (&json!("Summer"), &json!("utm_source=meta")));
+    assert_eq!(stored["destination_spec"]["destination_type"], "WEBSITE_AND_SHOP_OPT_OUT");
+
+    // Every ad shows it, and its own again after an undo.
+    let set = json!({"changes": [{"level": "ad", "ids": ids, "set": {"creative_id": made["id"]}}]});
+    let begun = post(&scenario, "", Some(&set)).await;
+    let ended = done(&scenario, &begun).await;
+    assert_eq!(ended["counts"]["done"], ids.len(), "{ended}");
+    for id in &ids {
+        assert_eq!(sim.node(id).unwrap()["creative"]["id"], made["id"]);
+    }
+    let undo = post(&scenario, &format!("/{}/undo", text(&begun, "id")), None).await;
+    done(&scenario, &undo).await;
+    let after: Vec<Value> = ids.iter().map(|id| sim.node(id).unwrap()["creative"]["id"].clone()).collect();
+    assert_eq!(after, before);
+
+    // Every mistake has its place; what Meta refuses is said in its words, and leaves the key free.
+    let mut wrong = new.clone();
+    wrong["name"] = json!("");
+    wrong["url_tags"] = json!("?a=b");
+    wrong["creative"]["link"]["link"] = json!("example");
+    let (status, refused) = make("wrong", &wrong).await;
+    let fields: Vec<_> = refused["errors"].as_array().unwrap().iter().map(|one| text(one, "field")).collect();
+    assert_eq!((status, fields), (400, vec!["name", "url_tags", "creative.link.link"]));
+    let (status, refused) =
+        make("known", &json!({"name": "Known", "creative": {"creative_id": text(&made, "id")}})).await;
+    assert_eq!((status, &refused["errors"][0]["field"]), (400, &json!("creative")));
+    let mut foreign = new.clone();
+    foreign["creative"]["link"]["page"] = json!("1");
+    let (status, refused) = make("foreign", &foreign).await;
+    assert!(status == 422 && text(&refused, "detail").contains("page"), "{refused}");
+    assert_eq!(make("foreign", &new).await.0, 201);
+    scenario.finish().await.unwrap();
+}

@@ -46,6 +46,7 @@ mod members;
 mod million_facts;
 mod odd_answers;
 mod oidc_discovery;
+mod previews;
 mod pushes;
 mod queries;
 mod query_oracle;

@@ -173,7 +173,7 @@ async fn request(
 /// Returns a body that the route accepts, so that a refusal is due to its path.
 fn body_of(scenario: &Scenario, operation: &str) -> Value {
     match operation {
-        "launch_campaign" => scenario.launch_document().unwrap(),
+        "launch_campaign" | "preview_document" => scenario.launch_document().unwrap(),
         "create_rule" | "replace_rule" => json!({
             "name": "Tell me", "level": "campaign", "action": {"type": "notify"},
             "when": {"measure": "spend", "window": "today", "operator": "above", "value": "1"},
@@ -187,6 +187,7 @@ fn body_of(scenario: &Scenario, operation: &str) -> Value {
         "create_bulk_change" => {
             json!({"changes": [{"level": "ad", "ids": ["1"], "set": {"status": "PAUSED"}}]})
         }
+        "create_creative" => json!({"name": "New", "creative": {"post_id": "1_2"}}),
         "begin_file" => json!({"kind": "video", "name": "Film", "bytes": 9}),
         "add_video" => json!({"name": "Film", "url": "https://example.com/film.mp4"}),
         "ingest_facts" => json!({"rows": [{}]}),
@@ -205,6 +206,7 @@ fn query_of(operation: &str) -> &'static str {
     match operation {
         "query_insights" | "export_insights" => "?level=ad&since=2026-11-01&until=2026-11-02",
         "list_thumbnails" => "?ids=1",
+        "preview_ad" | "preview_document" => "?ad_format=INSTAGRAM_STORY",
         "list_media" | "get_media" => "?kind=video",
         "send_bytes" => "?first=0",
         "list_changes" => "?since=2026-11-01",

@@ -7,7 +7,7 @@ import { notify } from "../parts/toast";
 import type { AdAccount } from "../store";
 import { ChangeDialog, KINDS, type Kind } from "./change-dialog";
 import { LEVELS, type Row } from "./levels";
-import { changeMany, changesOf, undoMany, type Bulk, type NewValues } from "./many";
+import { changeMany, changesOf, stopMany, undoMany, type Bulk, type NewValues } from "./many";
 
 interface Props {
   account: AdAccount;
@@ -26,15 +26,15 @@ function objects(of: { level: string }[]): string {
 const failedOf = ({ objects = [] }: Bulk) => objects.filter(({ state }) => !["done", "unchanged"].includes(state));
 
 export default function BulkBar({ account, rows, onDone }: Props) {
-  const [done, setDone] = useState<number>();
+  const [done, setDone] = useState<{ count: number; id?: string }>();
   const [failed, setFailed] = useState<ReturnType<typeof failedOf>>([]);
   const [kinds, setKinds] = useState<Kind[]>();
 
   const run = async (what: string, chosen: Row[], set: NewValues, preview?: string) => {
     setFailed([]);
-    setDone(0);
+    setDone({ count: 0 });
     try {
-      const bulk = await changeMany(account, changesOf(chosen, set), preview, setDone);
+      const bulk = await changeMany(account, changesOf(chosen, set), preview, (count, id) => setDone({ count, id }));
       const wrong = failedOf(bulk);
       const right = bulk.objects?.filter(({ state }) => state === "done") ?? [];
       setFailed(wrong);
@@ -46,6 +46,13 @@ export default function BulkBar({ account, rows, onDone }: Props) {
       notify(`Nothing is known to be changed: ${(error as Error).message}`, { tone: "bad" });
     } finally {
       setDone(undefined);
+    }
+  };
+  const stop = async (id: string) => {
+    try {
+      await stopMany(account, id);
+    } catch (error) {
+      notify(`It was not stopped: ${(error as Error).message}`, { tone: "bad" });
     }
   };
   const revert = async (id: string) => {
@@ -75,7 +82,12 @@ export default function BulkBar({ account, rows, onDone }: Props) {
             <button type="button" class="button" onClick={() => setKinds(offered)}>More …</button>
           </>
         )
-        : <span role="status">{done} done …</span>}
+        : (
+          <>
+            <span role="status">{done.count} done …</span>
+            {done.id && <button type="button" class="button" onClick={() => void stop(done.id!)}>Stop</button>}
+          </>
+        )}
       <button type="button" class="icon-button" aria-label="Select none" onClick={() => onDone([])}><Icon name="close" /></button>
       {failed.length > 0 && (
         <ul class="refusals" role="alert">

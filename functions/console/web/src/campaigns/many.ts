@@ -28,7 +28,7 @@ export const previewOf = async (account: AdAccount, changes: Changes, signal: Ab
   }))) as Preview;
 
 /** Begins changes: those of a preview, if there is one, or none. Returns them when they are done. */
-export async function changeMany(account: AdAccount, changes: Changes, preview: string | undefined, progress: (done: number) => void): Promise<Bulk> {
+export async function changeMany(account: AdAccount, changes: Changes, preview: string | undefined, progress: (done: number, id: string) => void): Promise<Bulk> {
   const ids = changes.flatMap((change) => change.ids);
   const status = changes[0]?.set.status;
   if (status) showPending(ids, { status });
@@ -54,14 +54,20 @@ export async function undoMany(account: AdAccount, id: string): Promise<Bulk> {
   }
 }
 
-async function follow(account: AdAccount, begun: Bulk, progress: (done: number) => void): Promise<Bulk> {
+/** Leaves what is not changed yet as it is. */
+export async function stopMany(account: AdAccount, id: string): Promise<void> {
+  const path = { ...accountPath(account.id).path, bulk_change: id };
+  await answer(api.POST(`${url}/{bulk_change}/stop`, { params: { path, header: { "Idempotency-Key": idempotencyKey() } } }));
+}
+
+async function follow(account: AdAccount, begun: Bulk, progress: (done: number, id: string) => void): Promise<Bulk> {
   for (let pause = POLL_MS; ; pause = Math.min(pause * 1.5, MAX_POLL_MS)) {
     const path = { ...accountPath(account.id).path, bulk_change: begun.id };
     // It goes on whether or not somebody looks: one look that fails is not its end.
     const bulk = await answer(api.GET(`${url}/{bulk_change}`, { params: { path } })).catch((error: unknown) => {
       if (error instanceof Problem && error.status < 500 && error.status !== 429) throw error;
     });
-    if (bulk) progress(bulk.counts.objects - bulk.counts.open);
+    if (bulk) progress(bulk.counts.objects - bulk.counts.open, begun.id);
     if (bulk?.state === "done") {
       for (const { id, state, after: { name, status, daily_budget } } of bulk.objects ?? []) {
         if (state === "done") showConfirmed(id, { ...(name && { name }), ...(status && { status }), ...(daily_budget && { daily_budget }) });

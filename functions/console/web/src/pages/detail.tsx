@@ -7,6 +7,7 @@ import { Changes, useChanges } from "../changes";
 import { decimal, majorText, moment, words } from "../format";
 import { TilesAndChart, useDays, type Scope } from "../numbers";
 import { Icon } from "../parts/icons";
+import { Preview } from "../parts/preview";
 import { CompareToggle, RangePicker } from "../parts/range";
 import { Head } from "../parts/shell";
 import { Empty, Failure, Skeleton } from "../parts/states";
@@ -100,6 +101,9 @@ function Detail({ account, id }: { account: AdAccount; id: string }) {
       <div class="cards">
         <BreakdownCards scope={scope} digits={digits} />
         {level === "campaign" && !account.source && <Schedules account={account} campaign={id} />}
+        {level === "ad" && !account.source && <Preview load={(format) => answer(api.GET("/v1/workspaces/{workspace}/ad-accounts/{ad_account}/ads/{id}/preview", {
+          params: { path: { ...accountPath(account.id).path, id }, query: { ad_format: format } },
+        }))} />}
         <History account={account} id={id} />
       </div>
     </>

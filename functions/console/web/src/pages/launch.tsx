@@ -5,6 +5,7 @@ import { api, answer, idempotencyKey, Problem, type Schemas } from "../api";
 import { majorText, minorUnits, typedText, words } from "../format";
 import { Dialog } from "../parts/dialog";
 import { MediaField } from "../parts/media";
+import { Preview } from "../parts/preview";
 import { Head } from "../parts/shell";
 import { Failure } from "../parts/states";
 import { notify } from "../parts/toast";
@@ -118,6 +119,9 @@ function Editor({ account, accounts }: { account: AdAccount; accounts: AdAccount
             </details>
           )}
         </section>
+        {document && <Preview document={text} ads={adsOf(checked)} load={(format, ad) => answer(api.POST("/v1/workspaces/{workspace}/ad-accounts/{ad_account}/previews", {
+          params: { ...accountPath(account.id), query: { ad_format: format, ...(ad && { ad }) } }, body: document as Document,
+        }))} />}
       </div>
       {confirming && checked && (
         <Dialog title={`Launch “${document?.["name"] as string}”?`} onClose={() => setConfirming(false)}>
@@ -131,6 +135,9 @@ function Editor({ account, accounts }: { account: AdAccount; accounts: AdAccount
     </>
   );
 }
+
+/** Returns where the document has its ads. */
+const adsOf = (checked: DryRun | undefined) => (checked?.requests ?? []).map(({ step }) => step).filter((step) => step.includes(".ads["));
 
 function summary({ requests }: DryRun): string {
   const count = (edge: string) => requests.filter(({ path: one }) => one.endsWith(edge)).length;
