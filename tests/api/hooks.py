@@ -176,8 +176,8 @@ def restrict_launch(schemas):
     """Leaves out of launch documents what is valid only together with something else."""
     real = SYSTEM["launch_document"]
     for name, fields in {
-        "LaunchSpec": ["ad_sets", "lifetime_budget", "bid_strategy"],
-        "AdSetSpec": ["ads", "daily_budget", "lifetime_budget", "bid_amount", "min_roas", "start", "end", "day_parts",
+        "LaunchSpec": ["ad_sets", "lifetime_budget", "bid_strategy", "budget_schedules"],
+        "AdSetSpec": ["ads", "daily_budget", "lifetime_budget", "bid_amount", "min_roas", "start", "end", "day_parts", "budget_schedules",
                       "destination_type", "attribution", "audience", "placements"],
         "AdSpec": ["url_tags", "creative_features", "shop_destination"],
         "LinkSpec": ["display_link", "video", "thumbnail_url", "cards", "lead_form", "product_set"],

@@ -160,6 +160,11 @@ pub(crate) fn fairness() -> anyhow::Result<()> {
     run(command("cargo", &["bench", "--quiet", "--profile", "dev", "--workspace", "--bench", "fairness"]))
 }
 
+/// Starts many campaigns at once.
+pub(crate) fn activations() -> anyhow::Result<()> {
+    of_journeys("activations")
+}
+
 /// Counts what many changes cost at Meta, which a development build does as well.
 pub(crate) fn bulk() -> anyhow::Result<()> {
     run(command("cargo", &["bench", "--quiet", "--profile", "dev", "--workspace", "--bench", "bulk"]))

@@ -112,6 +112,8 @@ enum Task {
 
 #[derive(Subcommand)]
 enum Bench {
+    /// 1,000 campaigns of an ad account that start at the same minute.
+    Activations,
     /// 500 changes of budgets, as one bulk change and one by one.
     Bulk,
     /// Measures parallel changes of one workspace, which one audit log records.
@@ -152,6 +154,7 @@ fn main() -> ExitCode {
         Task::Bench { what: Bench::Changes } => bench::changes(),
         Task::Bench { what: Bench::Console } => console::bench(),
         Task::Bench { what: Bench::Costs } => bench::costs(),
+        Task::Bench { what: Bench::Activations } => bench::activations(),
         Task::Bench { what: Bench::Bulk } => bench::bulk(),
         Task::Bench { what: Bench::Fairness } => bench::fairness(),
         Task::Bench { what: Bench::Facts } => bench::facts(),

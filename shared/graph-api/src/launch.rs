@@ -6,6 +6,7 @@ mod addition;
 mod audience;
 mod audience_edit;
 mod bid;
+mod budget_schedule;
 mod creative;
 mod day_part;
 mod defaults;
@@ -38,6 +39,7 @@ pub use self::ad_set::TIME_PATTERN;
 #[cfg(feature = "describe")]
 pub use self::bid::BidStrategy;
 pub(crate) use self::bid::{INVALID_ROAS, ROAS_SCALE, STRATEGIES, needs_bid, needs_roas, roas_floor};
+pub use self::budget_schedule::BudgetSchedule;
 pub use self::creative::CreativeDifference;
 
 pub use self::audience::{Audience, City, Gender, Placements};

@@ -11,6 +11,7 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 use super::audience::{Audience, Placements};
+use super::budget_schedule::{self, BudgetSchedule};
 use super::day_part::{self, DayPart};
 use super::findings::Findings;
 use super::goal::{self, Attribution};
@@ -35,6 +36,10 @@ pub struct AdSetSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "describe", schemars(with = "Option<domain::money::Budget>"))]
     pub daily_budget: Option<Money>,
+    /// Times for which its daily budget is higher, such as Black Friday.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "describe", schemars(length(max = 50)))]
+    pub budget_schedules: Vec<BudgetSchedule>,
     /// Its budget from start to end, where the campaign has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "describe", schemars(with = "Option<domain::money::Budget>"))]
@@ -134,6 +139,7 @@ impl AdSetSpec {
 
     /// Writes times with the offset of a time zone, and fills in the goal.
     pub(super) fn resolve(&mut self, objective: &str, zone: &TimeZone) {
+        self.budget_schedules.iter_mut().for_each(|schedule| schedule.resolve(zone));
         for time in [&mut self.start, &mut self.end].into_iter().flatten() {
             // What is no moment stays as it is written, for the check to find.
             if let Some(resolved) = with_offset(time, zone) {
@@ -209,8 +215,7 @@ impl AdSetSpec {
     }
 
     fn check_times(&self, spec: &LaunchSpec, path: &str, now: Timestamp, found: &mut Findings) {
-        let moment = |time: &String| time.parse::<Timestamp>().ok().filter(|_| !time.contains(['[', ' ']));
-        let read = |time: &Option<String>| time.as_ref().map(moment);
+        let read = |time: &Option<String>| time.as_ref().map(|time| moment(time));
         let (start, end) = (read(&self.start), read(&self.end));
         let shape = "must be a time of the ad account that exists there, such as 2026-12-01T09:00:00, or one with an offset";
         found.require(start != Some(None), &format!("{path}.start"), shape);
@@ -231,11 +236,18 @@ impl AdSetSpec {
         let message = "must be absent: Meta keeps to hours only with a lifetime budget";
         found.require(is_lifetime || self.day_parts.is_empty(), &format!("{path}.day_parts"), message);
         day_part::check(&self.day_parts, path, found);
+        let field = format!("{path}.budget_schedules");
+        budget_schedule::check(&self.budget_schedules, self.daily_budget, &field, now, found);
     }
+}
+
+/// Reads a time that has an offset.
+pub(super) fn moment(time: &str) -> Option<Timestamp> {
+    time.parse().ok().filter(|_| !time.contains(['[', ' ']))
 }
 
 /// Returns a time with its offset in a zone; `None` for text of another shape, and for a local time that does not exist
 /// there.
-fn with_offset(time: &str, zone: &TimeZone) -> Option<String> {
+pub(super) fn with_offset(time: &str, zone: &TimeZone) -> Option<String> {
     local_time::read(time, zone).map(|zoned| zoned.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string())
 }

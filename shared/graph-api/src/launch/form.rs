@@ -4,7 +4,7 @@ use domain::launch::{Launch, Step};
 use domain::money::Money;
 use serde_json::{Map, Value, json};
 
-use super::{AdSetSpec, AdSpec, LaunchSpec, audience, bid, day_part};
+use super::{AdSetSpec, AdSpec, LaunchSpec, audience, bid, budget_schedule, day_part};
 use crate::creative::ad_creative;
 use crate::entities::edge;
 use crate::regulation::{RegionalIdentities, Regulation};
@@ -39,6 +39,7 @@ fn add_campaign(form: &mut Form, spec: &LaunchSpec) {
     form.extend(amount("daily_budget", spec.daily_budget));
     form.extend(amount("lifetime_budget", spec.lifetime_budget));
     form.extend(amount("spend_cap", spec.spend_cap));
+    form.extend(budget_schedule::form(&spec.budget_schedules));
     if spec.has_campaign_budget() {
         form.push(("bid_strategy", bid::strategy(spec).to_owned()));
     } else {
@@ -62,6 +63,7 @@ fn add_ad_set(form: &mut Form, launch: &Launch, spec: &LaunchSpec, step: Step, a
     ]);
     form.extend(amount("daily_budget", ad_set.daily_budget));
     form.extend(amount("lifetime_budget", ad_set.lifetime_budget));
+    form.extend(budget_schedule::form(&ad_set.budget_schedules));
     if !spec.has_campaign_budget() {
         form.push(("bid_strategy", bid::strategy(spec).to_owned()));
     }

@@ -25,11 +25,12 @@ fn compared_fields(level: Level) -> &'static str {
     match level {
         Level::Account => "id",
         Level::Campaign => {
-            "objective,special_ad_categories,daily_budget,lifetime_budget,spend_cap,bid_strategy,promoted_object"
+            "objective,special_ad_categories,daily_budget,lifetime_budget,spend_cap,bid_strategy,promoted_object,\
+             is_budget_schedule_enabled"
         }
         Level::AdSet => {
             "targeting,optimization_goal,billing_event,daily_budget,lifetime_budget,bid_strategy,bid_amount,bid_constraints,\
-             start_time,end_time,adset_schedule,destination_type,attribution_spec,promoted_object"
+             start_time,end_time,adset_schedule,is_budget_schedule_enabled,destination_type,attribution_spec,promoted_object"
         }
         Level::Ad => {
             "conversion_domain,creative{id,url_tags,degrees_of_freedom_spec,destination_spec,object_story_spec,\

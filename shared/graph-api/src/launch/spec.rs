@@ -9,6 +9,7 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 use super::ad_set::AdSetSpec;
+use super::budget_schedule::{self, BudgetSchedule};
 use super::findings::Findings;
 use super::{AdSpec, bid};
 use crate::id::ObjectId;
@@ -48,6 +49,8 @@ pub struct LaunchSpec {
     pub objective: String,
     /// The campaign's budget per day.
     pub daily_budget: Option<Money>,
+    /// Times for which it is higher.
+    pub budget_schedules: Vec<BudgetSchedule>,
     /// The campaign's budget from start to end.
     pub lifetime_budget: Option<Money>,
     /// How to bid, such as `COST_CAP`.
@@ -82,6 +85,10 @@ pub struct LaunchDocument {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "describe", schemars(with = "Option<domain::money::Budget>"))]
     daily_budget: Option<Money>,
+    /// Times for which the campaign's daily budget is higher, such as Black Friday.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "describe", schemars(length(max = 50)))]
+    budget_schedules: Vec<BudgetSchedule>,
     /// The campaign's budget from start to end. The ad sets have an end then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "describe", schemars(with = "Option<domain::money::Budget>"))]
@@ -142,6 +149,7 @@ impl TryFrom<LaunchDocument> for LaunchSpec {
             name: document.name,
             objective: document.objective,
             daily_budget: document.daily_budget,
+            budget_schedules: document.budget_schedules,
             lifetime_budget: document.lifetime_budget,
             bid_strategy: document.bid_strategy,
             spend_cap: document.spend_cap,
@@ -169,6 +177,7 @@ impl From<LaunchSpec> for LaunchDocument {
             name: spec.name,
             objective: spec.objective,
             daily_budget: spec.daily_budget,
+            budget_schedules: spec.budget_schedules,
             lifetime_budget: spec.lifetime_budget,
             bid_strategy: spec.bid_strategy,
             spend_cap: spec.spend_cap,
@@ -263,6 +272,7 @@ impl LaunchSpec {
     /// Writes times with the offset of a time zone, and fills in the goal that an objective usually has.
     pub fn resolve(&mut self, zone: &TimeZone) {
         let objective = self.objective.clone();
+        self.budget_schedules.iter_mut().for_each(|schedule| schedule.resolve(zone));
         for ad_set in &mut self.ad_sets {
             ad_set.resolve(&objective, zone);
         }
@@ -277,6 +287,13 @@ impl LaunchSpec {
         found.require_budget(self.daily_budget, "daily_budget");
         found.require_budget(self.lifetime_budget, "lifetime_budget");
         found.require_budget(self.spend_cap, "spend_cap");
+        budget_schedule::check(
+            &self.budget_schedules,
+            self.daily_budget,
+            "budget_schedules",
+            now,
+            &mut found,
+        );
         for (entries, field) in [
             (&self.special_ad_categories, "special_ad_categories"),
             (&self.special_ad_category_countries, "special_ad_category_countries"),

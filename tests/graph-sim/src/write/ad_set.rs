@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::campaign::DEFAULT_STRATEGY;
 use super::draft::{Draft, ValidationRule};
 use super::param_rules::ParamRules;
-use super::{budget, goal, object_limits, targeting, timing};
+use super::{budget, budget_schedule, goal, object_limits, targeting, timing};
 use crate::error::{GraphError, invalid, required, rule_violation, with_blame};
 use crate::node::Kind;
 
@@ -31,6 +31,7 @@ pub(super) const RULES: &[ValidationRule] = &[
     timing::check_schedule,
     check_bid,
     check_spend_limits,
+    budget_schedule::check_new,
     goal::check_goal,
     goal::check_promoted,
     goal::check_attribution,

@@ -1,13 +1,14 @@
-//! `POST /{campaign or ad set}/budget_schedules`: a higher budget for some hours.
+//! Budget schedules: a higher budget for some hours. They are created by `POST /{campaign or ad set}/budget_schedules`, or
+//! with their object by its `budget_schedule_specs`.
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
-use super::draft::amount;
+use super::draft::{Draft, amount};
 use super::operation::Operation;
 use super::{Write, budget};
 use crate::error::{GraphError, invalid, rule_violation, unsupported};
-use crate::node::{Kind, Node, graph_time, parse_time};
+use crate::node::{Account, Kind, Node, graph_time, parse_time};
 use crate::params::Params;
 use crate::world::World;
 
@@ -49,7 +50,73 @@ fn check_schedule(
     if matches!(world.effective_status(owner).as_str(), "ARCHIVED" | "DELETED") {
         return Err(rule_violation(1487056, "Of what is archived or deleted only the name can be changed."));
     }
-    let Some(("daily_budget", daily)) = budget::of(&owner.fields) else {
+    check_values(&owner.fields, schedule, now)
+}
+
+/// Rejects schedules that a new object cannot have.
+pub(super) fn check_new(draft: &Draft<'_>) -> Result<(), GraphError> {
+    if draft.before.is_some() {
+        return Ok(());
+    }
+    let specs = specs(draft.params)?;
+    if specs.len() > MAX_SCHEDULES_PER_OBJECT {
+        return Err(invalid(format!("An object can have {MAX_SCHEDULES_PER_OBJECT} budget schedules")));
+    }
+    specs.iter().try_for_each(|schedule| check_values(&draft.fields, schedule, draft.now))
+}
+
+/// Creates the schedules that come with a new object.
+pub(super) fn attach(
+    world: &mut World,
+    account: &Account,
+    id: &str,
+    params: Params<'_>,
+) -> Result<(), GraphError> {
+    let specs = specs(params)?;
+    for schedule in &specs {
+        let mut fields = schedule.fields(&account.zone);
+        fields.insert("ad_object_id".into(), json!(id));
+        fields.insert("recurrence_type".into(), json!("ONE_TIME"));
+        world.create(Kind::BudgetSchedule, &account.digits, fields);
+    }
+    if let Some(owner) =
+        world.nodes.get_mut(id).filter(|owner| matches!(owner.kind, Kind::Campaign | Kind::AdSet))
+    {
+        owner.fields.remove("budget_schedule_specs");
+        if owner.fields.contains_key("is_budget_schedule_enabled") {
+            owner.fields.insert("is_budget_schedule_enabled".into(), json!(!specs.is_empty()));
+        }
+    }
+    Ok(())
+}
+
+fn specs(params: Params<'_>) -> Result<Vec<BudgetSchedule>, GraphError> {
+    let specs = params.json("budget_schedule_specs")?.unwrap_or_default();
+    let specs = specs.as_array().cloned().unwrap_or_default();
+    let none = std::collections::BTreeMap::new();
+    specs
+        .iter()
+        .map(|spec| {
+            let spec = spec.as_object().ok_or_else(|| invalid("A budget schedule must be an object"))?;
+            // Times are numbers here.
+            let text = |value: &Value| {
+                value.as_i64().map_or_else(|| value.clone(), |seconds| json!(seconds.to_string()))
+            };
+            let is_time = |name: &str| name.starts_with("time_");
+            let value = |(name, value): (&String, &Value)| {
+                (name.clone(), if is_time(name) { text(value) } else { value.clone() })
+            };
+            read(Params(&none), &spec.iter().map(value).collect())
+        })
+        .collect()
+}
+
+fn check_values(
+    owner: &Map<String, Value>,
+    schedule: &BudgetSchedule,
+    now: Timestamp,
+) -> Result<(), GraphError> {
+    let Some(("daily_budget", daily)) = budget::of(owner) else {
         return Err(invalid("Budget schedules need an object with a daily budget of its own"));
     };
     if schedule.end <= now || schedule.end.duration_since(schedule.start) < MIN_DURATION {

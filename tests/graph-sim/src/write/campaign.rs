@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::draft::{Draft, ValidationRule};
 use super::param_rules::ParamRules;
-use super::{budget, object_limits};
+use super::{budget, budget_schedule, object_limits};
 use crate::error::{GraphError, invalid, required, rule_violation, with_blame};
 use crate::node::Kind;
 
@@ -36,6 +36,7 @@ pub(super) const RULES: &[ValidationRule] = &[
     check_strategy,
     check_cap,
     check_switch,
+    budget_schedule::check_new,
 ];
 
 /// Rejects NONE together with a category. A category requires countries.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::draft::{Draft, ValidationRule};
 use super::operation::Operation;
 use super::param_rules::ParamRules;
-use super::{Write, ad, ad_set, campaign, creative};
+use super::{Write, ad, ad_set, budget_schedule, campaign, creative};
 use crate::error::{GraphError, invalid, required};
 use crate::node::{Kind, graph_time};
 use crate::params::Params;
@@ -67,6 +67,7 @@ pub(super) fn execute(
         fields.insert("creative".into(), ad::attach(world, &account.digits, creative));
     }
     let id = world.create(kind, &account.digits, fields);
+    budget_schedule::attach(world, &account, &id, params)?;
     world.begin_processing(&id, true, write.time);
     Ok(if kind == Kind::Campaign { json!({ "id": id, "success": true }) } else { json!({ "id": id }) })
 }

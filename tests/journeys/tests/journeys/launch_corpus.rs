@@ -209,6 +209,17 @@ fn broken() -> Vec<(&'static str, Value, &'static str)> {
         ("/ad_sets/0/day_parts/0/until_hour", json!(25), "ad_sets[0].day_parts[0].until_hour"),
         ("/ad_sets/0/day_parts/0/from_hour", json!(20), "ad_sets[0].day_parts[0].until_hour"),
         ("/ad_sets/0/day_parts/0/from_hour", json!(-1), "ad_sets[0].day_parts[0].from_hour"),
+        (
+            "/budget_schedules",
+            json!([{"start": "2026-12-01T00:00", "end": "2026-12-02T00:00", "multiplier": 2}]),
+            "budget_schedules",
+        ),
+        ("/budget_schedules", json!({"multiplier": 2}), "budget_schedules"),
+        (
+            "/ad_sets/1/budget_schedules",
+            json!([{"end": "2026-12-02T00:00"}]),
+            "ad_sets[1].budget_schedules[0].start",
+        ),
         ("/ad_sets/0/destination_type", json!("ON_AD"), "ad_sets[0].destination_type"),
         ("/ad_sets/0/destination_type", json!("ON_POST"), "ad_sets[0].destination_type"),
         ("/ad_sets/0/destination_type", json!("website"), "ad_sets[0].destination_type"),

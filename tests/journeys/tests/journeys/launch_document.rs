@@ -204,7 +204,64 @@ async fn the_example_launches_as_it_is_written() {
     scenario.finish().await.unwrap();
 }
 
-/// A step far into a launch that Meta refuses: everything before it is deleted, and the step is named.
+#[tokio::test]
+async fn a_daily_budget_is_higher_at_the_times_that_the_document_names() {
+    let scenario = Scenario::synced().await.unwrap();
+    let sim = scenario.sim().unwrap();
+    let day = |start: &str, end: &str| json!({"start": start, "end": end});
+    let mut friday = day("2026-11-27T00:00:00", "2026-11-28T00:00:00");
+    friday["multiplier"] = json!(3);
+    let mut monday = day("2026-11-30T18:00:00", "2026-11-30T23:00:00");
+    monday["increase"] = json!({"amount": 2500, "currency": "SGD"});
+    let mut document = scenario.launch_document().unwrap();
+    document["budget_schedules"] = json!([friday, monday]);
+    let launched = scenario.launch("friday", &document).await.unwrap();
+    assert_eq!(launched.status, 201, "{}", launched.text);
+    assert!(launched.json()["differences"].is_null(), "{}", launched.text);
+    let specs = |edge: &str| {
+        let calls = sim.requests();
+        let created = calls.iter().rev().find(|call| call.method == "POST" && call.edge == edge).unwrap();
+        serde_json::from_str::<Value>(&created.params["budget_schedule_specs"]).unwrap()
+    };
+    // Midnight in Singapore.
+    let expected = json!([
+        {"time_start": 1_795_708_800, "time_end": 1_795_795_200, "budget_value": 3, "budget_value_type": "MULTIPLIER"},
+        {"time_start": 1_796_032_800, "time_end": 1_796_050_800, "budget_value": 2500, "budget_value_type": "ABSOLUTE"},
+    ]);
+    assert_eq!(specs("campaigns"), expected);
+    let campaign = sim.node(launched.json()["campaign_id"].as_str().unwrap()).unwrap();
+    assert_eq!(campaign["is_budget_schedule_enabled"], true);
+
+    // As well of an ad set that holds its budget.
+    document["name"] = json!("Own budgets");
+    let budget = document["daily_budget"].take();
+    let fields = document.as_object_mut().unwrap();
+    fields.remove("daily_budget");
+    let schedules = fields.remove("budget_schedules").unwrap();
+    document["ad_set"]["daily_budget"] = budget;
+    document["ad_set"]["budget_schedules"] = schedules;
+    let launched = scenario.launch("own", &document).await.unwrap();
+    assert_eq!(launched.status, 201, "{}", launched.text);
+    assert_eq!(specs("adsets"), expected);
+
+    // Every mistake has its place.
+    let mut wrong = monday.clone();
+    wrong["end"] = json!("2026-11-30T20:59:59");
+    wrong["increase"]["currency"] = json!("USD");
+    friday["multiplier"] = json!(9);
+    friday["increase"] = json!({"amount": 1, "currency": "SGD"});
+    document["ad_set"]["budget_schedules"] =
+        json!([wrong, friday, day("2026-11-31T00:00:00", "2026-12-02T00:00:00")]);
+    let refused = scenario.launch("wrong", &document).await.unwrap();
+    let errors = refused.json();
+    let fields: Vec<_> =
+        errors["errors"].as_array().unwrap().iter().map(|error| error["field"].as_str().unwrap()).collect();
+    let expected =
+        ["[0].end", "[0].increase.currency", "[1].increase", "[1].multiplier", "[2].start", "[2].increase"];
+    assert_eq!(fields, expected.map(|field| format!("ad_set.budget_schedules{field}")), "{}", refused.text);
+    scenario.finish().await.unwrap();
+}
+
 #[tokio::test]
 async fn what_meta_switches_on_by_itself_is_named_before_the_campaign_starts() {
     let scenario = Scenario::synced().await.unwrap();
@@ -229,6 +286,7 @@ async fn what_meta_switches_on_by_itself_is_named_before_the_campaign_starts() {
     scenario.finish().await.unwrap();
 }
 
+/// A step far into a launch that Meta refuses: everything before it is deleted, and the step is named.
 #[tokio::test]
 async fn a_large_launch_that_is_refused_late_leaves_nothing() {
     let scenario = Scenario::synced().await.unwrap();
