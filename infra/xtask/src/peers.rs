@@ -23,6 +23,7 @@ pub(crate) fn test() -> anyhow::Result<()> {
         script("conformance_test.py", &[]),
         script("request_check.py", &requests),
         script("sdk_conformance.py", &[&binary("debug", "sim-server")?]),
+        launches(),
         readers("debug", &[]),
     ];
     results.into_iter().collect()
@@ -35,6 +36,14 @@ fn record_requests() -> anyhow::Result<()> {
     let mut tests = command("cargo", &["test", "--workspace", "--quiet", "--test", "graph_api"]);
     tests.env("GRAPH_REQUESTS", &path);
     run(tests)
+}
+
+/// Launches documents of every objective, destination and format, and has the SDK read them.
+fn launches() -> anyhow::Result<()> {
+    let mut story = command("cargo", &["test", "--workspace", "--quiet", "--test", "journeys", "--"]);
+    story.args(["every_objective_destination_and_format", "--nocapture"]);
+    story.env("SDK_PYTHON", root().join("target/peers/sdk/bin/python"));
+    run(story)
 }
 
 /// Measures what reading the full account costs each client, side by side.
