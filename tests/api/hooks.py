@@ -180,7 +180,8 @@ def restrict_launch(schemas):
         "AdSetSpec": ["ads", "daily_budget", "lifetime_budget", "bid_amount", "min_roas", "start", "end", "day_parts", "budget_schedules",
                       "destination_type", "attribution", "audience", "placements"],
         "AdSpec": ["url_tags", "creative_features", "shop_destination"],
-        "LinkSpec": ["display_link", "video", "thumbnail_url", "cards", "lead_form", "product_set"],
+        "LinkSpec": ["display_link", "video", "thumbnail_url", "cards", "lead_form", "product_set", "more_messages",
+                     "more_headlines", "more_descriptions"],
     }.items():
         for field in fields:
             del schemas[name]["properties"][field]

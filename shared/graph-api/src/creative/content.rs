@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::spec::Variants;
 use super::{CardSpec, CreativeSpec, InstagramPostSpec, LinkSpec};
 
 /// Where a click that opens a conversation leads to, with the button and the link that Meta wants for it.
@@ -72,7 +73,21 @@ fn link_parts(link: &LinkSpec, destination: Option<&str>) -> Vec<(&'static str, 
         story["instagram_user_id"] = json!(user);
     }
     let products = link.product_set.iter().map(|set| ("product_set_id", json!(set)));
-    [("object_story_spec", story)].into_iter().chain(products).collect()
+    let texts = texts(link).map(|texts| ("asset_feed_spec", texts));
+    [("object_story_spec", story)].into_iter().chain(products).chain(texts).collect()
+}
+
+/// Returns the variants of its texts, those of the story included. Source: Marketing API, "Advantage+ Creative", text options.
+fn texts(link: &LinkSpec) -> Option<Value> {
+    let mut feed = json!({});
+    for Variants { list, first, more, .. } in link.variants().into_iter().filter(|text| !text.more.is_empty())
+    {
+        let texts = first.into_iter().chain(more.iter().map(String::as_str));
+        feed[list] = texts.map(|text| json!({"text": text})).collect();
+    }
+    let has_variants = feed.as_object().is_some_and(|feed| !feed.is_empty());
+    feed["optimization_type"] = json!("DEGREES_OF_FREEDOM");
+    has_variants.then_some(feed)
 }
 
 /// Where a click leads to.

@@ -13,6 +13,9 @@ const MAX_MESSAGE_CHARS: usize = 5_000;
 /// Maximum length of a headline or description, in characters.
 const MAX_LINE_CHARS: usize = 512;
 
+/// Variants of a text beside the first. Source: Marketing API, "Advantage+ Creative", text options: five in all.
+pub(super) const MAX_VARIANTS: usize = 4;
+
 /// Cards of a carousel. Source: Marketing API, "Carousel Ads".
 const CARDS: std::ops::RangeInclusive<usize> = 2..=10;
 
@@ -84,6 +87,19 @@ pub struct LinkSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "describe", schemars(length(max = MAX_LINE_CHARS), extend("pattern" = domain::text::SINGLE_LINE_PATTERN)))]
     pub description: Option<String>,
+    /// Other texts above the picture, four at most: Meta shows each viewer the one that it expects most of. A link with one
+    /// picture or video may have them, and other headlines and descriptions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "describe", schemars(length(max = MAX_VARIANTS), inner(length(max = MAX_MESSAGE_CHARS), regex(pattern = domain::text::MULTI_LINE_PATTERN))))]
+    pub more_messages: Vec<String>,
+    /// Other headlines, four at most.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "describe", schemars(length(max = MAX_VARIANTS), inner(length(max = MAX_LINE_CHARS), regex(pattern = domain::text::SINGLE_LINE_PATTERN))))]
+    pub more_headlines: Vec<String>,
+    /// Other descriptions, four at most.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "describe", schemars(length(max = MAX_VARIANTS), inner(length(max = MAX_LINE_CHARS), regex(pattern = domain::text::SINGLE_LINE_PATTERN))))]
+    pub more_descriptions: Vec<String>,
     /// The picture, or the cover of the video, by its hash in the ad account's library; the link's own when absent, and
     /// the video's first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -225,7 +241,32 @@ impl InstagramPostSpec {
     }
 }
 
+/// The variants of a text.
+pub(super) struct Variants<'a> {
+    /// The field that has those beside the first.
+    part: &'static str,
+    /// Meta's name of them.
+    pub(super) list: &'static str,
+    pub(super) first: Option<&'a str>,
+    pub(super) more: &'a [String],
+}
+
 impl LinkSpec {
+    /// Returns each text that may have variants.
+    pub(super) fn variants(&self) -> [Variants<'_>; 3] {
+        let variants = |part, list, first, more| Variants { part, list, first, more };
+        [
+            variants("more_messages", "bodies", Some(self.message.as_str()), self.more_messages.as_slice()),
+            variants("more_headlines", "titles", self.headline.as_deref(), &self.more_headlines),
+            variants(
+                "more_descriptions",
+                "descriptions",
+                self.description.as_deref(),
+                &self.more_descriptions,
+            ),
+        ]
+    }
+
     fn check(&self, field: &str, destination: Option<&str>) -> Vec<FieldError> {
         let mut found = Vec::new();
         let mut require = |holds: bool, part: &str, message: &str| {
@@ -261,6 +302,23 @@ impl LinkSpec {
         let line = format!("must have 1 to {MAX_LINE_CHARS} characters, and no control characters");
         for (part, text) in [("headline", &self.headline), ("description", &self.description)] {
             require(text.as_deref().is_none_or(|text| is_single_line(text, MAX_LINE_CHARS)), part, &line);
+        }
+        for variants in self.variants() {
+            let Variants { part, first, more, .. } = variants;
+            let fits = |text: &String| match part {
+                "more_messages" => is_multi_line(text, MAX_MESSAGE_CHARS),
+                _ => is_single_line(text, MAX_LINE_CHARS),
+            };
+            let texts: Vec<&str> = first.into_iter().chain(more.iter().map(String::as_str)).collect();
+            let are_unique = texts.iter().enumerate().all(|(number, text)| !texts[..number].contains(text));
+            let message = format!(
+                "must be {MAX_VARIANTS} texts at most, each of them another one, as long as the first may be"
+            );
+            require(more.len() <= MAX_VARIANTS && more.iter().all(fits) && are_unique, part, &message);
+            let message =
+                "must be absent: the first of these texts is missing, or it shows cards or products";
+            let has_one = first.is_some() && self.cards.is_empty() && self.product_set.is_none();
+            require(more.is_empty() || has_one, part, message);
         }
         require(
             self.call_to_action.as_deref().is_none_or(is_enum_constant),

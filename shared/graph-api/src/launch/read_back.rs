@@ -34,7 +34,7 @@ fn compared_fields(level: Level) -> &'static str {
         }
         Level::Ad => {
             "conversion_domain,creative{id,url_tags,degrees_of_freedom_spec,destination_spec,object_story_spec,\
-             object_story_id,source_instagram_media_id,product_set_id}"
+             object_story_id,source_instagram_media_id,product_set_id,asset_feed_spec}"
         }
     }
 }

@@ -235,6 +235,26 @@ fn broken() -> Vec<(&'static str, Value, &'static str)> {
         ),
         ("/budget_schedules", json!({"multiplier": 2}), "budget_schedules"),
         (
+            "/ad_sets/0/ads/0/creative/link/more_messages",
+            json!(["Two", "One"]),
+            "ad_sets[0].ads[0].creative.link.more_messages",
+        ),
+        (
+            "/ad_sets/0/ads/0/creative/link/more_messages",
+            json!(["2", "3", "4", "5", "6"]),
+            "ad_sets[0].ads[0].creative.link.more_messages",
+        ),
+        (
+            "/ad_sets/0/ads/0/creative/link/more_headlines",
+            json!(["Two"]),
+            "ad_sets[0].ads[0].creative.link.more_headlines",
+        ),
+        (
+            "/ad_sets/0/ads/1/creative/link/more_messages",
+            json!(["Three"]),
+            "ad_sets[0].ads[1].creative.link.more_messages",
+        ),
+        (
             "/ad_sets/1/budget_schedules",
             json!([{"end": "2026-12-02T00:00"}]),
             "ad_sets[1].budget_schedules[0].start",

@@ -263,6 +263,32 @@ async fn a_daily_budget_is_higher_at_the_times_that_the_document_names() {
 }
 
 #[tokio::test]
+async fn an_ad_has_several_texts_of_which_meta_shows_one() {
+    let scenario = Scenario::synced().await.unwrap();
+    let sim = scenario.sim().unwrap();
+    let link = json!({
+        "page": sim.account().page_id, "link": "https://example.com/", "call_to_action": "SHOP_NOW",
+        "message": "Spring is here.", "more_messages": ["Winter is over.", "New in:\nthe spring collection"],
+        "headline": "Spring", "more_headlines": ["New in"], "description": "Free delivery",
+    });
+    let mut document = scenario.launch_document().unwrap();
+    document["ad"]["creative"] = json!({"link": link});
+    let launched = scenario.launch("texts", &document).await.unwrap();
+    assert_eq!(launched.status, 201, "{}", launched.text);
+    let launched = launched.json();
+    assert!(launched["differences"].is_null(), "{launched}");
+    let ad = sim.node(launched["ad_id"].as_str().unwrap()).unwrap();
+    let creative = sim.node(ad["creative"]["id"].as_str().unwrap()).unwrap();
+    assert_eq!(creative["object_story_spec"]["link_data"]["message"], "Spring is here.");
+    let text = |text: &str| json!({"text": text});
+    let bodies = ["Spring is here.", "Winter is over.", "New in:\nthe spring collection"].map(text);
+    let titles = ["Spring", "New in"].map(text);
+    let expected = json!({"bodies": bodies, "titles": titles, "optimization_type": "DEGREES_OF_FREEDOM"});
+    assert_eq!(creative["asset_feed_spec"], expected);
+    scenario.finish().await.unwrap();
+}
+
+#[tokio::test]
 async fn what_meta_switches_on_by_itself_is_named_before_the_campaign_starts() {
     let scenario = Scenario::synced().await.unwrap();
     scenario.sim().unwrap().enroll_feature("product_extensions");
