@@ -45,6 +45,11 @@ export async function a_launch_is_written_checked_sent_and_started({ open, syste
   await field("Page").fill(system.post.split("_")[0]);
   await field("Link").fill("https://example.com/spring");
   await field("Text").fill("Spring is here.");
+  // A headline of several needs a first one.
+  await field("More headlines").fill("New in\nFor you");
+  await field("More headlines").blur();
+  await finding("ad.creative.link.more_headlines").waitFor();
+  await field("Headline").fill("Spring");
   // A video is uploaded in parts, and one that ads cannot show is refused for what it is.
   const add = (name, mimeType, buffer) => tab.page.locator("fieldset.media input[type=file]").setInputFiles({ name, mimeType, buffer });
   await add("wide.mp4", "video/mp4", film(2000, 200));
@@ -57,6 +62,7 @@ export async function a_launch_is_written_checked_sent_and_started({ open, syste
   await tab.page.waitForSelector("text=Nothing is wrong with the document");
   const document = JSON.parse(await field("Document").inputValue());
   assert.equal(document.daily_budget.amount, 7550);
+  assert.deepEqual(document.ad.creative.link.more_headlines, ["New in", "For you"]);
   assert.deepEqual(document.ad_set.countries, ["SG", "MY"]);
   // The document may say more than the form, and the form follows it.
   document.ad_set.audience = { age_min: 80 };

@@ -159,6 +159,12 @@ function at(document: Fields, names: string[]): unknown {
   return names.reduce<unknown>((value, name) => (value as Fields | undefined)?.[name], document);
 }
 
+/** Returns the lines of a text that say something. */
+function lines(text: string): string[] | undefined {
+  const found = text.split("\n").map((line) => line.trim()).filter(Boolean);
+  return found.length > 0 ? found : undefined;
+}
+
 /** Returns a document with another value at a path; an empty one takes the field away. */
 function withValue(document: Fields, [name, ...rest]: string[], value: unknown): Fields {
   const next = { ...document };
@@ -219,6 +225,8 @@ function Form({ document, account, findings, onChange }: FormProps) {
           {line("ad.creative.link.link", "Link", { type: "url", placeholder: "https://example.com/sale" })}
           <label>Text<textarea rows={3} value={text("ad.creative.link.message")} aria-invalid={wrong("ad.creative.link.message")} onInput={(event) => set("ad.creative.link.message", event.currentTarget.value)} /></label>
           {line("ad.creative.link.headline", "Headline")}
+          <label>More headlines, one per line<textarea rows={2} value={((at(document, ["ad", "creative", "link", "more_headlines"]) as string[] | undefined) ?? []).join("\n")} placeholder="Meta shows each viewer one" aria-invalid={wrong("ad.creative.link.more_headlines")}
+            onChange={(event) => set("ad.creative.link.more_headlines", lines(event.currentTarget.value))} /></label>
           <MediaField account={account} image={text("ad.creative.link.image")} video={text("ad.creative.link.video")} onChange={(kind, media) => latest.current(`ad.creative.link.${kind}`, media)} />
           {choice("ad.creative.link.call_to_action", "Button", { ...none, ...Object.fromEntries(BUTTONS.map((button) => [button, words(button)])) })}
         </>
