@@ -43,7 +43,7 @@ pub(crate) struct NewCreative {
     /// The `destination_type` of the ad sets whose ads show it, where a click opens a conversation: `MESSENGER`, `WHATSAPP` or
     /// `INSTAGRAM_DIRECT`.
     #[serde(default)]
-    #[cfg_attr(feature = "describe", schemars(extend("pattern" = domain::text::ENUM_CONSTANT_PATTERN)))]
+    #[cfg_attr(feature = "describe", schemars(extend("enum" = serde_json::json!(["MESSENGER", "WHATSAPP", "INSTAGRAM_DIRECT", null]))))]
     destination_type: Option<String>,
 }
 
@@ -64,7 +64,8 @@ pub(crate) fn create_creative() -> Endpoint<ManageCampaign> {
         .named("create_creative", "Makes a creative")
         .description(
             "For ads that exist: `PATCH ads/{id}` and bulk changes put it on them by `creative_id`. What Meta would switch on by \
-             itself is off. A creative that no ad shows costs nothing and is seen by nobody.",
+             itself is off. After `unknown-outcome` another request may make a second one: a creative that no ad shows costs nothing \
+             and is seen by nobody.",
         )
         .requires_idempotency_key("Chosen by the client, one per creative. A repeated request with the same key makes one.")
         .fails_with(Error::Conflict, "The ad account is imported.")
@@ -123,6 +124,8 @@ impl ManageCampaign {
             let event = event.in_account(&ad_account).with_change(Value::Null, json!({"name": name}));
             let event = table.record_intent(workspace, event, self.host.clock.now()).await?;
             let created = client.create_creative(&ad, destination_type.as_deref()).await;
+            let id = created.as_ref().ok().map(|(id, _)| id);
+            let event = event.with_after(json!({"name": name, "id": id}));
             let (id, differences) =
                 event.complete(created, client.request_id(), self.host.clock.now()).await?;
             Ok(CreativeView { id, differences })

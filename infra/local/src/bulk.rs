@@ -69,13 +69,13 @@ pub(crate) async fn bulk(args: Bulk) -> anyhow::Result<ExitCode> {
             say(&format!("{} would change, {} are so already.", answer["changing"], answer["unchanged"]));
             Ok(ExitCode::SUCCESS)
         }
-        StatusCode::ACCEPTED => follow(&api, &changes, answer).await,
+        StatusCode::ACCEPTED => follow(&api, &changes, answer, args.stop.is_some()).await,
         _ => Ok(show_refusal(&answer)),
     }
 }
 
-/// Shows a bulk change until it is done.
-async fn follow(api: &ApiClient, changes: &str, mut bulk: Value) -> anyhow::Result<ExitCode> {
+/// Shows a bulk change until it is done. What a person has just `stopped` has not gone wrong.
+async fn follow(api: &ApiClient, changes: &str, mut bulk: Value, stopped: bool) -> anyhow::Result<ExitCode> {
     let id = bulk["id"].as_str().context("the bulk change has no id")?.to_owned();
     let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template("{bar:40} {pos} of {len}")?);
     let mut polls = 0;
@@ -90,7 +90,11 @@ async fn follow(api: &ApiClient, changes: &str, mut bulk: Value) -> anyhow::Resu
         bulk = api.call(Method::GET, &format!("{changes}/{id}"), None).await?;
     }
     bar.finish_and_clear();
-    let is_odd = |object: &Value| object["state"] != "done" && object["state"] != "unchanged";
+    let is_odd = |object: &Value| {
+        let state = object["state"].as_str().unwrap_or_default();
+        let is_right = ["done", "unchanged"].contains(&state) || (stopped && state == "stopped");
+        !is_right
+    };
     show_objects(&bulk, is_odd)?;
     let counts = bulk["counts"].as_object().into_iter().flatten();
     let counts: Vec<_> =

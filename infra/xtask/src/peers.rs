@@ -3,9 +3,9 @@
 
 use std::fs;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 
-use crate::{build, command, python, root, run};
+use crate::{build, command, python, root, run, say};
 
 /// One virtual environment each: the three need different versions of the SDK.
 const VENVS: [&str; 3] = ["sdk", "airbyte", "tap"];
@@ -41,9 +41,19 @@ fn record_requests() -> anyhow::Result<()> {
 /// Launches documents of every objective, destination and format, and has the SDK read them.
 fn launches() -> anyhow::Result<()> {
     let mut story = command("cargo", &["test", "--workspace", "--quiet", "--test", "journeys", "--"]);
-    story.args(["every_objective_destination_and_format", "--nocapture"]);
+    let name = "launch_corpus::every_objective_destination_and_format_launches_as_it_is_written";
+    story.args(["--exact", name, "--nocapture"]);
     story.env("SDK_PYTHON", root().join("target/peers/sdk/bin/python"));
-    run(story)
+    let output = story.output().context("cargo cannot be started")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let read = text.lines().find(|line| line.starts_with("official SDK: ") && output.status.success());
+    let Some(line) = read else {
+        say(&text);
+        say(&String::from_utf8_lossy(&output.stderr));
+        bail!("the SDK does not read what is launched");
+    };
+    say(line);
+    Ok(())
 }
 
 /// Measures what reading the full account costs each client, side by side.

@@ -37,7 +37,7 @@ pub enum BulkObjectState {
     Gone,
     /// Whether it was changed could not be found out within a day.
     Unknown,
-    /// The bulk change was stopped before; it was left alone.
+    /// The bulk change was stopped before the platform took its change.
     Stopped,
 }
 
@@ -59,6 +59,9 @@ pub struct BulkObject {
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Whether its change was sent and the platform does not take it yet: nothing of it is under way.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub held_up: bool,
 }
 
 /// A change of many entities.
@@ -129,6 +132,7 @@ impl BulkObject {
             after: self.before.clone(),
             state: BulkObjectState::Pending,
             reason: None,
+            held_up: false,
             ..self.clone()
         })
     }

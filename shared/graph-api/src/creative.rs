@@ -20,7 +20,7 @@ use crate::page::Pages;
 pub use self::spec::{CardSpec, CreativeSpec, InstagramPostSpec, LinkSpec};
 
 pub(crate) use self::attached::{ATTACHED_FIELDS, Attached};
-pub(crate) use self::content::ad_creative;
+pub(crate) use self::content::{ad_creative, is_conversation};
 
 const FIELDS: &str =
     "id,name,status,object_story_id,effective_object_story_id,object_story_spec,thumbnail_url";

@@ -6,6 +6,7 @@ use reqwest::Url;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::batch::Item;
 use crate::client::UserClient;
 use crate::creative::ad_creative;
 use crate::error::GraphError;
@@ -13,7 +14,7 @@ use crate::launch::LaunchSpec;
 use crate::page::Page;
 
 /// Where Meta has its previews.
-const PREVIEW_HOSTS: [&str; 1] = [".facebook.com"];
+const PREVIEW_HOSTS: [&str; 1] = ["www.facebook.com"];
 
 /// The side of a frame in pixels, where Meta's answer does not say it, and the longest.
 const DEFAULT_PIXELS: u32 = 500;
@@ -54,7 +55,7 @@ pub enum AdFormat {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 pub struct AdPreview {
-    /// Its address, for a frame. Meta serves it for a day, to whoever has the address.
+    /// Its address at `https://www.facebook.com`, for a frame. Meta serves it for a day, to whoever has the address.
     #[cfg_attr(feature = "describe", schemars(extend("format" = "uri")))]
     pub url: String,
     /// Its width in pixels.
@@ -97,15 +98,13 @@ impl UserClient {
         creative: Option<String>,
     ) -> Result<AdPreview, GraphError> {
         let format = serde_json::to_value(format).unwrap_or_default();
-        let format = [("ad_format", format.as_str().unwrap_or_default())];
-        let creative = creative.as_deref().map(|creative| ("creative", creative));
-        let params: Vec<_> = format.into_iter().chain(creative).collect();
-        let page: Page<Row> = self.get(path, &params).await?;
+        let format = ("ad_format", format.as_str().unwrap_or_default().to_owned());
+        let params = [format].into_iter().chain(creative.map(|creative| ("creative", creative))).collect();
+        // Within a batch, because texts and cards may be too long for an address.
+        let mut read = self.batch::<Page<Row>>(&[Item::get(path, params)]).await;
+        let page = read.pop().unwrap_or_else(|| Err(not_a_frame()))?;
         let preview = page.data.first().and_then(|row| self.frame(&row.body));
-        preview.ok_or_else(|| GraphError::UnexpectedShape {
-            at: "data[0].body".to_owned(),
-            problem: "is no frame of Meta's".to_owned(),
-        })
+        preview.ok_or_else(not_a_frame)
     }
 
     /// Reads the frame that Meta answers with, which is HTML: it is not shown as such, and no other host's.
@@ -119,6 +118,10 @@ impl UserClient {
         };
         Some(AdPreview { url: address.into(), width: pixels("width"), height: pixels("height") })
     }
+}
+
+fn not_a_frame() -> GraphError {
+    GraphError::UnexpectedShape { at: "data[0].body".to_owned(), problem: "is no frame of Meta's".to_owned() }
 }
 
 fn attribute<'a>(html: &'a str, name: &str) -> Option<&'a str> {

@@ -93,7 +93,8 @@ impl UserClient {
     /// Returns whether an address is one of these hosts of Meta's over HTTPS, or, where calls go to a simulator, that.
     pub(crate) fn is_host_of_meta(&self, url: &Url, hosts: &[&str]) -> bool {
         let host = url.host_str().unwrap_or_default();
-        let is_meta = url.scheme() == "https" && hosts.iter().any(|known| host.ends_with(known));
+        let is_plain = url.port().is_none() && url.username().is_empty();
+        let is_meta = url.scheme() == "https" && is_plain && hosts.iter().any(|known| host.ends_with(known));
         let graph = Url::parse(&self.graph().config().graph_url);
         is_meta || graph.is_ok_and(|graph| graph.origin() == url.origin())
     }

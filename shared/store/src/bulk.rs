@@ -78,7 +78,11 @@ struct UsedKey {
 
 /// That a bulk change was stopped. An item of its own: who stops it does not hold the lease.
 #[derive(Serialize, Deserialize)]
-struct Stop {}
+struct Stop {
+    #[serde(with = "jiff::fmt::serde::timestamp::millisecond::required")]
+    at: Timestamp,
+    expires: i64,
+}
 
 impl StoredBulkChange {
     fn item(&self) -> Result<BulkItem, StoreError> {
@@ -199,7 +203,7 @@ impl Table {
         items.into_iter().map(StoredBulkChange::of).collect()
     }
 
-    /// Stores that a bulk change is to be stopped, and records its event.
+    /// Stores that a bulk change is to be stopped, and records its event. [`StoreError::Conflict`] when it is stopped already.
     pub async fn stop_bulk_change(
         &self,
         ws: &Tenant,
@@ -207,19 +211,19 @@ impl Table {
         event: &EventRecord,
     ) -> Result<(), StoreError> {
         let place = key::bulk_change_stop(ws, &bulk.change.ad_account, &bulk.change.id);
-        let expires = (bulk.requested_at + KEPT).as_second();
-        let put = self.put_action_with_ttl(&place, &Stop {}, expires)?;
+        let stop = Stop { at: event.at, expires: (bulk.requested_at + KEPT).as_second() };
+        let put = self.put_action_if(&place, &stop, ITEM_NOT_EXISTS)?;
         self.transact_recorded(ws, vec![put], [event]).await
     }
 
-    /// Returns whether a bulk change is to be stopped.
-    pub async fn is_bulk_change_stopped(
+    /// Returns when a bulk change was stopped, if it was.
+    pub async fn bulk_change_stopped_at(
         &self,
         ws: &Tenant,
         bulk: &StoredBulkChange,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Option<Timestamp>, StoreError> {
         let place = key::bulk_change_stop(ws, &bulk.change.ad_account, &bulk.change.id);
-        Ok(self.consistent().get::<Stop>(&place).await?.is_some())
+        Ok(self.consistent().get::<Stop>(&place).await?.map(|stop| stop.at))
     }
 
     /// Takes over a bulk change whose lease has expired; [`StoreError::Conflict`] when it has not.

@@ -134,8 +134,8 @@ export async function what_waits_for_meta_is_stopped({ open, system }) {
   await tab.page.click("dialog[open] button[type=submit]");
   await tab.page.waitForSelector(".bulk >> text=1 done");
   await tab.page.click(".bulk >> text=Stop");
-  await tab.page.waitForSelector(".toast:has-text('1 of 2 were not changed')");
-  await tab.page.waitForSelector(".bulk .refusals:has-text('the bulk change was stopped before')");
+  await tab.page.waitForSelector(".toast:has-text('Stopped: 1 campaign left as they were')");
+  assert.deepEqual(await tab.page.$$eval("tr[data-key]:has(input:checked)", (rows) => rows.map(({ dataset }) => dataset.key)), [waits], "it stays selected");
   assert.equal((await entity(waits)).daily_budget.amount, held);
   await tab.page.click(".toast button:has-text('Undo')");
   await until(() => entity(other), ({ daily_budget }) => daily_budget.amount === before);

@@ -267,6 +267,11 @@ impl GraphSim {
         lock(&self.state).world.writing.enrolled_features.push(name.to_owned());
     }
 
+    /// Drops the budget schedules of every new object from now on, without a word.
+    pub fn drop_budget_schedules(&self) {
+        lock(&self.state).world.writing.drops_budget_schedules = true;
+    }
+
     /// Queues a fault for a future video.
     pub fn fail_next_video(&self, fault: VideoFault) {
         lock(&self.state).world.uploads.faults.push_back(fault);

@@ -20,6 +20,8 @@ pub struct WriteSettings {
     pub require_regional_identities: bool,
     /// Features of creatives that are switched on in every new one, whatever was asked for.
     pub enrolled_features: Vec<String>,
+    /// Whether the budget schedules of a new object are dropped without a word.
+    pub drops_budget_schedules: bool,
 }
 
 impl Default for WriteSettings {
@@ -33,6 +35,7 @@ impl Default for WriteSettings {
             max_objects_per_kind: 50_000,
             require_regional_identities: false,
             enrolled_features: Vec::new(),
+            drops_budget_schedules: false,
         }
     }
 }

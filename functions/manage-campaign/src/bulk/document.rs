@@ -133,6 +133,7 @@ impl BulkDocument {
                         before: after.values_of(entity),
                         after,
                         state: BulkObjectState::Pending,
+                        held_up: false,
                         reason: None,
                     }),
                     Err(found) => {

@@ -17,15 +17,17 @@ use store::audit::{Actor, AuditEvent, EventRecord, Phase};
 use store::bulk::StoredBulkChange;
 use store::changed_entities::whole_account;
 
-use super::stop::STOPPED;
 use crate::ManageCampaign;
 use crate::background::{LEASE_TTL, RECOVERY_DELAY};
 
 /// Objects that are changed at a time: two actions for the event of each, in one transaction of a hundred.
-const OBJECTS_PER_STEP: usize = 40;
+pub(super) const OBJECTS_PER_STEP: usize = 40;
 
 /// An object that is not settled after this time stays unknown.
 const MAX_AGE: SignedDuration = SignedDuration::from_hours(24);
+
+/// How long it is looked, after a stop, whether the platform has taken what was sent before: its listings lag two minutes.
+const STOP_PATIENCE: SignedDuration = SignedDuration::from_mins(3);
 
 /// The pause before objects are looked at again whose change the platform confirmed and does not show yet.
 const CONFIRMATION_PAUSE: Duration = Duration::from_secs(30);
@@ -80,6 +82,10 @@ impl ManageCampaign {
         };
         // What waits for the platform's quota can be stopped, too.
         self.leave_stopped(workspace, &mut bulk).await?;
+        if bulk.change.objects.iter().all(BulkObject::is_settled) {
+            self.refresh_after(workspace, &bulk).await?;
+            return self.finish_bulk_change(workspace, &mut bulk).await;
+        }
         let result = match self.connector.open(workspace, ad_account, Purpose::Action).await {
             Ok(client) => {
                 let result = self.change_objects(&client, &mut bulk).await;
@@ -164,7 +170,7 @@ impl ManageCampaign {
         if let Some(error) = left.why {
             return Err(error);
         }
-        self.refresh_after(client, bulk).await?;
+        self.refresh_after(&client.workspace, bulk).await?;
         self.finish_bulk_change(&client.workspace, bulk).await
     }
 
@@ -174,9 +180,10 @@ impl ManageCampaign {
         &self,
         client: &AccountClient,
         bulk: &mut StoredBulkChange,
-        (level, numbers, stopped): (Level, Vec<usize>, bool),
+        (level, numbers, stopped): (Level, Vec<usize>, Option<Timestamp>),
         left: &mut Left,
     ) -> Result<(), Error> {
+        let now = self.host.clock.now();
         // What is not saved has not happened.
         let mut change = bulk.change.clone();
         let places: HashMap<EntityId, usize> =
@@ -190,10 +197,17 @@ impl ManageCampaign {
             let is_sent = match read {
                 EntityRead::Found(shown) => {
                     let is_due = object.decide(&shown);
-                    if is_due && stopped {
-                        object.settle(BulkObjectState::Stopped, STOPPED.to_owned());
+                    object.held_up = false;
+                    // It may show later what was sent before the stop.
+                    let why = "its change was sent before the stop, and does not show";
+                    match stopped.filter(|_| is_due) {
+                        Some(at) if now.duration_since(at) > STOP_PATIENCE => {
+                            object.settle(BulkObjectState::Unknown, why.to_owned());
+                        }
+                        Some(_) => left.add(number, Error::Unavailable(why.to_owned())),
+                        None => {}
                     }
-                    is_due && !stopped
+                    is_due && stopped.is_none()
                 }
                 EntityRead::NotFound => {
                     object.settle(BulkObjectState::Gone, "the platform does not show it".to_owned());
@@ -211,7 +225,7 @@ impl ManageCampaign {
                     events.push(number);
                 }
                 // It was sent before, and its event is still open.
-                (false, true) => events.push(number),
+                (false, true) if object.is_settled() => events.push(number),
                 _ => {}
             }
             if is_sent {
@@ -235,7 +249,10 @@ impl ManageCampaign {
                 Ok(()) => confirmed.push((object.id.clone(), number)),
                 Err(Error::Indeterminate(why)) => left.add(number, Error::Unavailable(why)),
                 // One that may be changed again only later does not hold up the others.
-                Err(error) if error.is_retryable() => left.add(number, error),
+                Err(error) if error.is_retryable() => {
+                    object.held_up = matches!(error, Error::RateLimited { .. });
+                    left.add(number, error);
+                }
                 Err(error) => {
                     object.settle(BulkObjectState::Rejected, error.public_detail());
                     ended.push(number);
@@ -298,14 +315,14 @@ impl ManageCampaign {
     }
 
     /// What is below an object delivers or not with its status: the account's entities are read by a job.
-    async fn refresh_after(&self, client: &AccountClient, bulk: &StoredBulkChange) -> Result<(), Error> {
+    async fn refresh_after(&self, workspace: &Tenant, bulk: &StoredBulkChange) -> Result<(), Error> {
         let has_below = |object: &BulkObject| {
             object.level < Level::Ad && object.state == BulkObjectState::Done && object.after.status.is_some()
         };
         if !bulk.change.objects.iter().any(has_below) {
             return Ok(());
         }
-        let (workspace, ad_account) = (client.workspace.clone(), client.account.id.clone());
+        let (workspace, ad_account) = (workspace.clone(), bulk.change.ad_account.clone());
         let (changed, now) = (whole_account(&ad_account), self.host.clock.now());
         let delay = self.connector.table.add_changed_entity(&workspace, &ad_account, &changed, now).await?;
         match delay {

@@ -1,30 +1,34 @@
 //! A bulk change is stopped: what is not changed yet stays as it is.
 
 use domain::Error;
-use domain::bulk::{BulkObjectState, BulkState};
+use domain::bulk::{BulkObject, BulkObjectState, BulkState};
 use domain::job::Job;
 use domain::tenant::Tenant;
 use http::{Method, StatusCode};
+use jiff::Timestamp;
 use middleware::user_event;
 use runtime::endpoint::{self, Endpoint};
 use runtime::request::{Json, RequestContext};
 use runtime::session::{Role, Session};
+use store::StoreError;
 use store::bulk::StoredBulkChange;
 
 use super::BulkPath;
+use super::run::OBJECTS_PER_STEP;
 use super::view::BulkView;
 use crate::ManageCampaign;
 
 /// Why an object was left as it is.
-pub(super) const STOPPED: &str = "the bulk change was stopped before";
+const STOPPED: &str = "the bulk change was stopped before";
 
 pub(crate) fn stop_bulk_change() -> Endpoint<ManageCampaign> {
     let path = "/v1/workspaces/{workspace}/ad-accounts/{ad_account}/bulk-changes/{bulk_change}/stop";
     endpoint::member(Method::POST, path, Role::Editor)
         .named("stop_bulk_change", "Stops a bulk change")
         .description(
-            "What is being changed at this moment, forty objects at most, is finished; the rest stays as it is and becomes \
-             `stopped`. `undo` then takes back what was changed. Of one that is done nothing is stopped.",
+            "What Meta has not taken stays as it is and becomes `stopped`; what is being changed at this moment is finished, and \
+             `unknown` where Meta does not show within minutes that it was. `undo` then takes back what was changed. Twice is once, \
+             and of one that is done nothing is stopped.",
         )
         .responds(StatusCode::ACCEPTED, "The bulk change, without its objects.", ManageCampaign::stop_bulk_change)
 }
@@ -41,29 +45,41 @@ impl ManageCampaign {
         if bulk.change.state == BulkState::Running {
             let event = user_event(&session, "bulk_change.stopped", format!("bulk_change/{bulk_change}"))?;
             let event = event.in_account(&ad_account).done_at(self.host.clock.now());
-            table.stop_bulk_change(workspace, &bulk, &event).await?;
-            // One that waits to try again ends now.
             let workspace = workspace.clone();
-            self.host.queues.send(&[Job::ApplyBulkChange { workspace, ad_account, bulk_change }]).await?;
+            let job = Job::ApplyBulkChange { workspace, ad_account, bulk_change };
+            match table.stop_bulk_change(&session.workspace, &bulk, &event).await {
+                // One that waits to try again ends now.
+                Ok(()) => self.host.queues.send(&[job]).await?,
+                Err(StoreError::Conflict) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
         Ok(Json(BulkView::listed(bulk, account.currency)))
     }
 
-    /// Leaves what waits as it is, when somebody has stopped the bulk change. Returns whether that is so.
+    /// Leaves what the platform has not taken as it is, when somebody has stopped the bulk change. Returns when that was.
     pub(super) async fn leave_stopped(
         &self,
         workspace: &Tenant,
         bulk: &mut StoredBulkChange,
-    ) -> Result<bool, Error> {
-        if !self.connector.table.is_bulk_change_stopped(workspace, bulk).await? {
-            return Ok(false);
+    ) -> Result<Option<Timestamp>, Error> {
+        let Some(at) = self.connector.table.bulk_change_stopped_at(workspace, bulk).await? else {
+            return Ok(None);
+        };
+        let waits = |object: &BulkObject| object.state == BulkObjectState::Pending || object.held_up;
+        let waiting = bulk.change.objects.iter().enumerate().filter(|(_, object)| waits(object));
+        let waiting: Vec<usize> = waiting.map(|(number, _)| number).collect();
+        for some in waiting.chunks(OBJECTS_PER_STEP) {
+            let (mut change, mut ended) = (bulk.change.clone(), Vec::new());
+            for number in some {
+                let object = &mut change.objects[*number];
+                // What was sent has an event that is open.
+                ended.extend(object.held_up.then_some(*number));
+                object.held_up = false;
+                object.settle(BulkObjectState::Stopped, STOPPED.to_owned());
+            }
+            self.save_bulk_change(workspace, bulk, change, &ended).await?;
         }
-        let mut change = bulk.change.clone();
-        let waits = change.objects.iter_mut().filter(|object| object.state == BulkObjectState::Pending);
-        let count = waits.map(|object| object.settle(BulkObjectState::Stopped, STOPPED.to_owned())).count();
-        if count > 0 {
-            self.save_bulk_change(workspace, bulk, change, &[]).await?;
-        }
-        Ok(true)
+        Ok(Some(at))
     }
 }

@@ -117,7 +117,7 @@ struct BulkObjectView {
 
 impl BulkObjectView {
     fn new(object: BulkObject, currency: Currency) -> Self {
-        let BulkObject { level, id, name, before, after, state, reason } = object;
+        let BulkObject { level, id, name, before, after, state, reason, held_up: _ } = object;
         let (before, after) = (ValuesView::new(before, currency), ValuesView::new(after, currency));
         Self { level, id, name, before, after, state, reason }
     }

@@ -20,7 +20,7 @@ const STORY: &str = "--test=journeys";
 const LIB: &str = "--lib";
 
 #[rustfmt::skip]
-pub(super) const PLANTED: [Planted; 36] = [
+pub(super) const PLANTED: [Planted; 37] = [
     // Facts.
     Planted {
         name: "a segment is put whatever its fence",
@@ -207,6 +207,13 @@ pub(super) const PLANTED: [Planted; 36] = [
         find: "due.filter(|due| due.timer == timer && pending.contains(&due.state))",
         with: "due.filter(|due| (on!() || due.timer == timer) && pending.contains(&due.state))",
         tests: (STORY, "launch::"),
+    },
+    Planted {
+        name: "a stop of a bulk change is not seen",
+        file: "functions/manage-campaign/src/bulk/stop.rs",
+        find: "let Some(at) = self.connector.table.bulk_change_stopped_at(workspace, bulk).await? else {",
+        with: "let Some(at) = self.connector.table.bulk_change_stopped_at(workspace, bulk).await?.filter(|_| !on!()) else {",
+        tests: (STORY, "bulk::"),
     },
     Planted {
         name: "a start that was held up begins what was to be paused since",

@@ -19,7 +19,7 @@ const LEAD_FORM_LINK: &str = "http://fb.me/";
 const LEAD_FORM_BUTTON: &str = "SIGN_UP";
 
 /// Returns whether a destination is a conversation, which needs no address.
-pub(super) fn is_conversation(destination: &str) -> bool {
+pub(crate) fn is_conversation(destination: &str) -> bool {
     CONVERSATIONS.iter().any(|(app, ..)| *app == destination)
 }
 

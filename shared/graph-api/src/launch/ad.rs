@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::findings::Findings;
 #[cfg(feature = "describe")]
 use super::spec::MAX_NAME_CHARS;
-use crate::creative::{CreativeSpec, FEATURES};
+use crate::creative::{CreativeSpec, FEATURES, is_conversation};
 
 /// Maximum length of URL parameters, in characters.
 const MAX_URL_TAGS_CHARS: usize = 1_000;
@@ -82,6 +82,8 @@ impl AdSpec {
     /// Checks what makes its creative, and returns each finding with its field.
     pub fn check_creative(&self, destination: Option<&str>, currency: Currency) -> Vec<FieldError> {
         let mut found = Findings::new(currency);
+        let message = "must be MESSENGER, WHATSAPP or INSTAGRAM_DIRECT, where a click opens a conversation";
+        found.require(destination.is_none_or(is_conversation), "destination_type", message);
         self.check(destination, "ad", &mut found);
         let field = |error: FieldError| {
             let field = error.field.trim_start_matches("ad.").to_owned();

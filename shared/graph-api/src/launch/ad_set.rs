@@ -237,7 +237,7 @@ impl AdSetSpec {
         found.require(is_lifetime || self.day_parts.is_empty(), &format!("{path}.day_parts"), message);
         day_part::check(&self.day_parts, path, found);
         let field = format!("{path}.budget_schedules");
-        budget_schedule::check(&self.budget_schedules, self.daily_budget, &field, now, found);
+        budget_schedule::check(&self.budget_schedules, (self.daily_budget, end), &field, now, found);
     }
 }
 

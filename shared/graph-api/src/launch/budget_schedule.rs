@@ -49,10 +49,10 @@ impl BudgetSchedule {
     }
 }
 
-/// Checks the schedules of what has this daily budget, if it has one. Times are resolved.
+/// Checks the schedules of what has this daily budget, if it has one, and ends then, if it does. Times are resolved.
 pub(super) fn check(
     schedules: &[BudgetSchedule],
-    daily: Option<Money>,
+    (daily, last): (Option<Money>, Option<Timestamp>),
     path: &str,
     now: Timestamp,
     found: &mut Findings,
@@ -70,6 +70,14 @@ pub(super) fn check(
         if let (Some(start), Some(end)) = (start, end) {
             let lasts = end > now && end.duration_since(start) >= MIN_DURATION;
             found.require(lasts, &at("end"), "must be after now, and three hours after the start or later");
+            let message = "must not be after the end of what it is of";
+            found.require(last.is_none_or(|last| end <= last), &at("end"), message);
+            let overlaps = |earlier: &BudgetSchedule| {
+                let times = moment(&earlier.start).zip(moment(&earlier.end));
+                times.is_some_and(|(from, until)| start < until && from < end)
+            };
+            let message = "must be after the end of the schedules before it: they do not overlap";
+            found.require(!schedules[..number].iter().any(overlaps), &at("start"), message);
         }
         let message = "must be there, or a multiplier: one of them";
         found.require(schedule.increase.is_some() != schedule.multiplier.is_some(), &at("increase"), message);

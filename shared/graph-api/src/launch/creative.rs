@@ -40,7 +40,9 @@ impl UserClient {
         destination: Option<&str>,
     ) -> Result<(ObjectId, Vec<CreativeDifference>), GraphError> {
         let content = self.with_cover(&ad.creative).await?;
-        let mut asked = ad_creative(&content, ad.name.as_deref().unwrap_or_default(), destination);
+        let name = ad.name.as_deref().unwrap_or_default();
+        let mut asked = ad_creative(&content, name, destination);
+        asked.insert("name".to_owned(), name.into());
         asked.extend(ad.creative_options(destination));
         // Parameters are plain text, or JSON for structured values.
         let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);

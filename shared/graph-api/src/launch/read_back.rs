@@ -26,11 +26,12 @@ fn compared_fields(level: Level) -> &'static str {
         Level::Account => "id",
         Level::Campaign => {
             "objective,special_ad_categories,daily_budget,lifetime_budget,spend_cap,bid_strategy,promoted_object,\
-             is_budget_schedule_enabled"
+             budget_schedules{time_start,time_end,budget_value,budget_value_type}"
         }
         Level::AdSet => {
             "targeting,optimization_goal,billing_event,daily_budget,lifetime_budget,bid_strategy,bid_amount,bid_constraints,\
-             start_time,end_time,adset_schedule,is_budget_schedule_enabled,destination_type,attribution_spec,promoted_object"
+             start_time,end_time,adset_schedule,destination_type,attribution_spec,promoted_object,\
+             budget_schedules{time_start,time_end,budget_value,budget_value_type}"
         }
         Level::Ad => {
             "conversion_domain,creative{id,url_tags,degrees_of_freedom_spec,destination_spec,object_story_spec,\
@@ -126,11 +127,25 @@ fn asked_of(form: Vec<(&'static str, String)>) -> Map<String, Value> {
         _ => text.into(),
     };
     let mut asked: Map<_, _> = form.into_iter().map(|(name, text)| (name.to_owned(), value(text))).collect();
+    if let Some(schedules) = asked.remove("budget_schedule_specs") {
+        asked.insert("budget_schedules".to_owned(), as_shown(schedules));
+    }
     if let Some(creative) = asked.get_mut("creative").and_then(Value::as_object_mut) {
         let existing = creative.remove("creative_id");
         creative.extend(existing.map(|id| ("id".to_owned(), id)));
     }
     asked
+}
+
+/// Returns budget schedules as their edge has them, whose times are text.
+fn as_shown(mut schedules: Value) -> Value {
+    for schedule in schedules.as_array_mut().into_iter().flatten() {
+        for time in ["time_start", "time_end"] {
+            let moment = schedule[time].as_i64().and_then(|seconds| Timestamp::from_second(seconds).ok());
+            schedule[time] = moment.map(|moment| moment.to_string()).into();
+        }
+    }
+    json!({"data": schedules})
 }
 
 /// Returns each value that is not shown as it was asked for, and each feature that was not: its path, what was asked for

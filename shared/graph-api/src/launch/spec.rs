@@ -289,7 +289,7 @@ impl LaunchSpec {
         found.require_budget(self.spend_cap, "spend_cap");
         budget_schedule::check(
             &self.budget_schedules,
-            self.daily_budget,
+            (self.daily_budget, None),
             "budget_schedules",
             now,
             &mut found,

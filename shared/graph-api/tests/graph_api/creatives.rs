@@ -105,7 +105,8 @@ async fn a_post_keeps_its_likes() {
     let post = format!("{}_77", page(&meta));
     let new = ad("Post", json!({"post_id": post}));
     let (id, _) = caller.create_creative(&account, &new, None).await.unwrap();
-    assert_eq!(caller.creative(&id).await.unwrap().effective_post, Some(post));
+    let made = caller.creative(&id).await.unwrap();
+    assert_eq!((made.effective_post, made.name.as_deref()), (Some(post), Some("Post")));
     let foreign = ad("Post", json!({"post_id": "1_77"}));
     assert!(caller.create_creative(&account, &foreign, None).await.is_err());
 }

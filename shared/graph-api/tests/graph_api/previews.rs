@@ -5,13 +5,15 @@ use domain::launch::Step;
 use graph_api::GraphError;
 use graph_api::launch::LaunchSpec;
 use graph_api::preview::AdFormat;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::Meta;
 
+/// An ad with a text as long as texts may be.
 fn document(meta: &Meta) -> LaunchSpec {
+    let message = format!("Say \"hello\" & <go>{}", "ก".repeat(4_980));
     let page = meta.sim.account().page_id;
-    let link = json!({"page": page, "link": "https://example.com", "message": "Say \"hello\" & <go>", "headline": "Now"});
+    let link = json!({"page": page, "link": "https://example.com", "message": message, "headline": "Now"});
     let ad_set =
         json!({"optimization_goal": "LINK_CLICKS", "billing_event": "IMPRESSIONS", "countries": ["SG"]});
     let document = json!({"name": "Spring", "objective": "OUTCOME_TRAFFIC", "ad_set": ad_set, "ad": {"creative": {"link": link}}});
@@ -37,34 +39,39 @@ async fn an_ad_and_a_document_are_shown_by_a_page_of_metas() {
     }
 }
 
+/// Has the simulator answer with this HTML, within the batch that asks for it.
+fn answer_with(meta: &Meta, html: &'static str) {
+    meta.sim.edit_answers(move |_, _, body| {
+        if body.contains("preview_iframe") {
+            let mut answer: Value = serde_json::from_str(body).unwrap();
+            answer[0]["body"] = json!({"data": [{"body": html}]}).to_string().into();
+            *body = answer.to_string();
+        }
+    });
+}
+
 #[tokio::test]
 async fn only_a_frame_of_metas_site_is_taken() {
     let meta = Meta::start().await;
     let frames = [
         "<iframe src=\"https://www.facebook.com.example.com/a\" width=\"1\" height=\"1\"></iframe>",
         "<iframe src=\"http://www.facebook.com/a\"></iframe>",
+        "<iframe src=\"https://business.facebook.com/a\"></iframe>",
+        "<iframe src=\"https://www.facebook.com:8443/a\"></iframe>",
         "<iframe src=\"javascript:alert(1)\"></iframe>",
         "<script>alert(1)</script>",
         "",
     ];
     for frame in frames {
-        meta.sim.edit_answers(move |path, _, body| {
-            if path.contains("generatepreviews") {
-                *body = json!({"data": [{"body": frame}]}).to_string();
-            }
-        });
+        answer_with(&meta, frame);
         let (spec, step) = (document(&meta), Step::Ad(0, 0));
         let shown =
             meta.caller().preview_of_step(&meta.account(), &spec, step, AdFormat::MobileFeedStandard).await;
         assert!(matches!(shown, Err(GraphError::UnexpectedShape { .. })), "{frame}: {shown:?}");
     }
     // Meta's own, with a width beyond all screens.
-    meta.sim.edit_answers(|path, _, body| {
-        if path.contains("generatepreviews") {
-            let frame = "<iframe src=\"https://www.facebook.com/ads/api/preview_iframe.php?d=1&amp;t=2\" width=\"90000\"></iframe>";
-            *body = json!({"data": [{"body": frame}]}).to_string();
-        }
-    });
+    let frame = "<iframe src=\"https://www.facebook.com/ads/api/preview_iframe.php?d=1&amp;t=2\" width=\"90000\"></iframe>";
+    answer_with(&meta, frame);
     let (spec, step) = (document(&meta), Step::Ad(0, 0));
     let shown = meta
         .caller()

@@ -72,7 +72,10 @@ pub(super) fn attach(
     id: &str,
     params: Params<'_>,
 ) -> Result<(), GraphError> {
-    let specs = specs(params)?;
+    let mut specs = specs(params)?;
+    if world.writing.drops_budget_schedules {
+        specs.clear();
+    }
     for schedule in &specs {
         let mut fields = schedule.fields(&account.zone);
         fields.insert("ad_object_id".into(), json!(id));

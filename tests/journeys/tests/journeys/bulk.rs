@@ -303,6 +303,7 @@ async fn a_bulk_change_that_dies_at_any_call_to_the_table_changes_each_object_on
             },
             after: Changes { name: Some(name.to_owned()), ..Changes::default() },
             state: BulkObjectState::Pending,
+            held_up: false,
             reason: None,
         };
         let now = scenario.system.clock.now();
@@ -393,11 +394,17 @@ async fn what_is_not_changed_when_somebody_stops_stays_as_it_is() {
     let waits = scenario.api().unwrap().call(Method::GET, &path, None).await.unwrap();
     assert_eq!(waits["state"], "running", "{}", waits["counts"]);
     post(&scenario, &format!("/{id}/stop"), None).await;
-    // Twice is once. What was not sent is settled at once; whether the rest was changed is known when Meta answers again.
+    // Twice is once. What Meta has not taken is settled at once, although Meta wants us to wait.
     post(&scenario, &format!("/{id}/stop"), None).await;
     scenario.system.runner.settle().await.unwrap();
-    let waits = scenario.api().unwrap().call(Method::GET, &path, None).await.unwrap();
-    assert_eq!(waits["counts"]["stopped"], names.len() - 80, "{}", waits["counts"]);
+    let api = scenario.api().unwrap();
+    let soon = api.call(Method::GET, &path, None).await.unwrap();
+    assert!(soon["counts"]["stopped"].as_u64().unwrap() > 2, "{}", soon["counts"]);
+    let entries = api.call(Method::GET, "audit?limit=200", None).await.unwrap();
+    let stops =
+        entries["data"].as_array().unwrap().iter().filter(|one| one["action"] == "bulk_change.stopped");
+    assert_eq!(stops.count(), 1);
+    // What Meta confirmed before it wanted us to wait is read when it answers again.
     scenario.system.clock.advance(SignedDuration::from_mins(31));
     let ended = done(&scenario, &begun).await;
     let count = |name: &str| usize::try_from(ended["counts"][name].as_u64().unwrap()).unwrap();
@@ -418,6 +425,39 @@ async fn what_is_not_changed_when_somebody_stops_stays_as_it_is() {
     // Nothing more is stopped of one that is done.
     let over = post(&scenario, &format!("/{id}/stop"), None).await;
     assert_eq!((&over["state"], &over["counts"]), (&json!("done"), &ended["counts"]));
+    scenario.finish().await.unwrap();
+}
+
+/// An answer that is lost before a stop: what Meta shows decides, and what it does not show in time stays unknown.
+#[tokio::test]
+async fn what_was_sent_before_a_stop_is_looked_up() {
+    let scenario = Scenario::of_account(args()).await.unwrap();
+    let before = budgets(&scenario).await;
+    let ids: Vec<&str> = before.iter().take(4).map(|(id, _)| id.as_str()).collect();
+    // The first is changed and nobody says so, the second is not.
+    for (id, kind) in [(ids[0], FaultKind::LostResponse), (ids[1], FaultKind::LostRequest)] {
+        let (method, path_contains) = (Some("POST".to_owned()), id.to_owned());
+        scenario.sim().unwrap().fail_next(Fault { method, path_contains, times: 9, skip: 0, kind });
+    }
+    let begun = post(&scenario, "", Some(&by_percent(&ids, -10))).await;
+    scenario.system.runner.settle().await.unwrap();
+    let id = begun["id"].as_str().unwrap();
+    post(&scenario, &format!("/{id}/stop"), None).await;
+    scenario.system.runner.settle().await.unwrap();
+    let path = format!("ad-accounts/{}/bulk-changes/{id}", scenario.account().unwrap());
+    let soon = scenario.api().unwrap().call(Method::GET, &path, None).await.unwrap();
+    assert_eq!(
+        (&soon["state"], &soon["counts"]["stopped"]),
+        (&json!("running"), &json!(0)),
+        "{}",
+        soon["counts"]
+    );
+    let ended = done(&scenario, &begun).await;
+    assert_eq!(states(&ended), ["done", "unknown", "done", "done"], "{ended}");
+    let (first, second) =
+        (at_meta(&scenario, ids[0], "daily_budget"), at_meta(&scenario, ids[1], "daily_budget"));
+    assert_eq!(first, ((before[0].1 * 90 + 50).div_euclid(100)).to_string());
+    assert_eq!(second, before[1].1.to_string());
     scenario.finish().await.unwrap();
 }
 

@@ -289,10 +289,11 @@ async fn ads_that_exist_get_a_creative_that_is_made_for_them() {
     let mut wrong = new.clone();
     wrong["name"] = json!("");
     wrong["url_tags"] = json!("?a=b");
+    wrong["destination_type"] = json!("messenger");
     wrong["creative"]["link"]["link"] = json!("example");
     let (status, refused) = make("wrong", &wrong).await;
     let fields: Vec<_> = refused["errors"].as_array().unwrap().iter().map(|one| text(one, "field")).collect();
-    assert_eq!((status, fields), (400, vec!["name", "url_tags", "creative.link.link"]));
+    assert_eq!((status, fields), (400, vec!["name", "destination_type", "url_tags", "creative.link.link"]));
     let (status, refused) =
         make("known", &json!({"name": "Known", "creative": {"creative_id": text(&made, "id")}})).await;
     assert_eq!((status, &refused["errors"][0]["field"]), (400, &json!("creative")));

@@ -244,20 +244,37 @@ async fn a_daily_budget_is_higher_at_the_times_that_the_document_names() {
     assert_eq!(launched.status, 201, "{}", launched.text);
     assert_eq!(specs("adsets"), expected);
 
+    // What Meta keeps nothing of is said.
+    sim.drop_budget_schedules();
+    document["name"] = json!("Dropped");
+    let launched = scenario.launch("dropped", &document).await.unwrap().json();
+    let named: Vec<_> = launched["differences"].as_array().unwrap().iter().map(|one| &one["field"]).collect();
+    assert_eq!(named, ["budget_schedules"], "{launched}");
+
     // Every mistake has its place.
     let mut wrong = monday.clone();
     wrong["end"] = json!("2026-11-30T20:59:59");
     wrong["increase"]["currency"] = json!("USD");
     friday["multiplier"] = json!(9);
     friday["increase"] = json!({"amount": 1, "currency": "SGD"});
-    document["ad_set"]["budget_schedules"] =
-        json!([wrong, friday, day("2026-11-31T00:00:00", "2026-12-02T00:00:00")]);
+    let twice = json!({"start": "2026-11-27T20:00:00", "end": "2026-12-24T00:00:00", "multiplier": 2});
+    document["ad_set"]["end"] = json!("2026-12-23T00:00:00");
+    let no_day = day("2026-11-31T00:00:00", "2026-12-02T00:00:00");
+    document["ad_set"]["budget_schedules"] = json!([wrong, friday, no_day, twice]);
     let refused = scenario.launch("wrong", &document).await.unwrap();
     let errors = refused.json();
     let fields: Vec<_> =
         errors["errors"].as_array().unwrap().iter().map(|error| error["field"].as_str().unwrap()).collect();
-    let expected =
-        ["[0].end", "[0].increase.currency", "[1].increase", "[1].multiplier", "[2].start", "[2].increase"];
+    let expected = [
+        "[0].end",
+        "[0].increase.currency",
+        "[1].increase",
+        "[1].multiplier",
+        "[2].start",
+        "[2].increase",
+        "[3].end",
+        "[3].start",
+    ];
     assert_eq!(fields, expected.map(|field| format!("ad_set.budget_schedules{field}")), "{}", refused.text);
     scenario.finish().await.unwrap();
 }

@@ -23,10 +23,11 @@ function objects(of: { level: string }[]): string {
   return [...counts].map(([level, count]) => plural(count, LEVELS[level as Row["level"]].noun)).join(", ");
 }
 
-const failedOf = ({ objects = [] }: Bulk) => objects.filter(({ state }) => !["done", "unchanged"].includes(state));
+const stateIs = (...states: string[]) => ({ state }: { state: string }) => states.includes(state);
+const failedOf = ({ objects = [] }: Bulk) => objects.filter((object) => !stateIs("done", "unchanged", "stopped")(object));
 
 export default function BulkBar({ account, rows, onDone }: Props) {
-  const [done, setDone] = useState<{ count: number; id?: string }>();
+  const [done, setDone] = useState<{ count: number; id?: string; stopping?: boolean }>();
   const [failed, setFailed] = useState<ReturnType<typeof failedOf>>([]);
   const [kinds, setKinds] = useState<Kind[]>();
 
@@ -34,13 +35,15 @@ export default function BulkBar({ account, rows, onDone }: Props) {
     setFailed([]);
     setDone({ count: 0 });
     try {
-      const bulk = await changeMany(account, changesOf(chosen, set), preview, (count, id) => setDone({ count, id }));
+      const bulk = await changeMany(account, changesOf(chosen, set), preview, (count, id) => setDone((before) => ({ ...before, count, id })));
       const wrong = failedOf(bulk);
-      const right = bulk.objects?.filter(({ state }) => state === "done") ?? [];
+      const right = bulk.objects?.filter(stateIs("done")) ?? [];
+      const left = bulk.objects?.filter(stateIs("stopped")) ?? [];
       setFailed(wrong);
-      onDone(rows.filter(({ entity }) => wrong.some(({ id }) => id === entity.id)));
+      onDone(rows.filter(({ entity }) => [...wrong, ...left].some(({ id }) => id === entity.id)));
       // The bar may be closed by now.
       if (wrong[0]) notify(`${wrong.length} of ${bulk.counts.objects} were not changed. ${wrong[0].name ?? wrong[0].id}: ${wrong[0].reason ?? wrong[0].state}`, { tone: "bad" });
+      if (left.length > 0) notify(`Stopped: ${objects(left)} left as they were`);
       if (right.length > 0) notify(`${what}: ${objects(right)}`, { undo: () => void revert(bulk.id) });
     } catch (error) {
       notify(`Nothing is known to be changed: ${(error as Error).message}`, { tone: "bad" });
@@ -49,9 +52,11 @@ export default function BulkBar({ account, rows, onDone }: Props) {
     }
   };
   const stop = async (id: string) => {
+    setDone((before) => before && { ...before, stopping: true });
     try {
       await stopMany(account, id);
     } catch (error) {
+      setDone((before) => before && { ...before, stopping: false });
       notify(`It was not stopped: ${(error as Error).message}`, { tone: "bad" });
     }
   };
@@ -85,7 +90,7 @@ export default function BulkBar({ account, rows, onDone }: Props) {
         : (
           <>
             <span role="status">{done.count} done …</span>
-            {done.id && <button type="button" class="button" onClick={() => void stop(done.id!)}>Stop</button>}
+            {done.id && <button type="button" class="button" disabled={done.stopping} onClick={() => void stop(done.id!)}>{done.stopping ? "Stopping …" : "Stop"}</button>}
           </>
         )}
       <button type="button" class="icon-button" aria-label="Select none" onClick={() => onDone([])}><Icon name="close" /></button>
