@@ -126,15 +126,16 @@ impl ManageCampaign {
         let open = bulk.change.objects.iter().enumerate().filter(|(_, object)| !object.is_settled());
         let open: Vec<usize> = open.map(|(number, _)| number).collect();
         for some in open.chunks(OBJECTS_PER_STEP) {
-            let (mut change, mut unknown) = (bulk.change.clone(), Vec::new());
+            let (mut change, mut begun) = (bulk.change.clone(), Vec::new());
             for number in some {
                 let object = &mut change.objects[*number];
                 let was_sent = object.state == BulkObjectState::Sent;
-                let state = if was_sent { BulkObjectState::Unknown } else { BulkObjectState::Rejected };
+                let is_unknown = was_sent && !object.held_up;
+                let state = if is_unknown { BulkObjectState::Unknown } else { BulkObjectState::Rejected };
                 object.settle(state, error.public_detail());
-                unknown.extend(was_sent.then_some(*number));
+                begun.extend(was_sent.then_some(*number));
             }
-            self.save_bulk_change(workspace, bulk, change, &unknown).await?;
+            self.save_bulk_change(workspace, bulk, change, &begun).await?;
         }
         self.finish_bulk_change(workspace, bulk).await
     }

@@ -312,7 +312,7 @@ impl LinkSpec {
             let texts: Vec<&str> = first.into_iter().chain(more.iter().map(String::as_str)).collect();
             let are_unique = texts.iter().enumerate().all(|(number, text)| !texts[..number].contains(text));
             let message = format!(
-                "must be {MAX_VARIANTS} texts at most, each of them another one, as long as the first may be"
+                "must hold {MAX_VARIANTS} texts at most, which differ from the first and from each other, and are no longer than it may be"
             );
             require(more.len() <= MAX_VARIANTS && more.iter().all(fits) && are_unique, part, &message);
             let message =

@@ -363,6 +363,38 @@ async fn a_bulk_change_that_dies_at_any_call_to_the_table_changes_each_object_on
         let of_phase = |event: &&Value| event["action"] == "campaign.changed" && event["phase"] == phase;
         assert_eq!(events.iter().filter(of_phase).count(), (number as usize + 1) * ids.len(), "{phase}");
     }
+    // Somebody stops it after the process died: nothing more is sent, and what is said of each object is so at Meta.
+    for (at, with_effect) in (1..=points).flat_map(|at| [(at, false), (at, true)]) {
+        number += 1;
+        let name = format!("Stopped at {at} {with_effect}");
+        let job = job(number, &name).await;
+        let _ = dying_manage_campaign(&scenario, at..=i64::MAX, with_effect).0.process(job.clone()).await;
+        scenario.system.clock.advance(SignedDuration::from_mins(6));
+        let id: BulkChangeId = format!("bulk-{number}").parse().unwrap();
+        let stored = scenario.system.table.bulk_change(&workspace, &ad_account, &id).await.unwrap().unwrap();
+        let now = scenario.system.clock.now();
+        let event =
+            AuditEvent::sync(format!("stop-{number}"), "bulk_change.stopped", &ad_account).done_at(now);
+        scenario.system.table.stop_bulk_change(&workspace, &stored, &event).await.unwrap();
+        let sent = scenario.sim().unwrap().requests().len();
+        for _ in 0..2 {
+            whole.process(job.clone()).await.unwrap();
+            scenario.system.clock.advance(SignedDuration::from_mins(6));
+        }
+        let path = format!("ad-accounts/{account}/bulk-changes/bulk-{number}");
+        let ended = scenario.api().unwrap().call(Method::GET, &path, None).await.unwrap();
+        assert_eq!(ended["state"], "done", "{name}: {ended}");
+        let requests = scenario.sim().unwrap().requests().split_off(sent);
+        assert!(requests.iter().all(|call| call.params.get("name") != Some(&name)), "{name}");
+        for object in ended["objects"].as_array().unwrap() {
+            let is_changed = at_meta(&scenario, object["id"].as_str().unwrap(), "name") == name;
+            assert_eq!(object["state"] == "done", is_changed, "{name}: {object}");
+        }
+    }
+    let events = scenario.api().unwrap().all("audit").await.unwrap();
+    let changes = events.iter().filter(|event| event["action"] == "campaign.changed");
+    let (intended, over): (Vec<_>, Vec<_>) = changes.partition(|event| event["phase"] == "intended");
+    assert_eq!(intended.len(), over.len(), "every change that was begun has an end");
     scenario.finish().await.unwrap();
 }
 
