@@ -59,7 +59,7 @@ pub struct BulkObject {
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Whether its change was sent and the platform does not take it yet: nothing of it is under way.
+    /// Of one that was sent: whether every request so far was refused for now, so that nothing of it can be under way.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub held_up: bool,
 }
@@ -81,6 +81,11 @@ impl BulkObject {
     /// Returns whether nothing more will become of it.
     pub fn is_settled(&self) -> bool {
         !matches!(self.state, BulkObjectState::Pending | BulkObjectState::Sent)
+    }
+
+    /// Returns whether nothing of its change can be under way.
+    pub fn is_waiting(&self) -> bool {
+        self.state == BulkObjectState::Pending || (self.state == BulkObjectState::Sent && self.held_up)
     }
 
     /// Returns whether another try may do what this one could not.

@@ -169,6 +169,7 @@ impl UserClient {
     /// one; without another lease they are not sent and fail with [`GraphError::RateLimited`].
     pub async fn batch<T: DeserializeOwned>(&self, items: &[Item]) -> Vec<Result<T, GraphError>> {
         let mut answers: Vec<_> = items.iter().map(|item| Err(item.missing_response())).collect();
+        let mut unsure: Vec<Option<GraphError>> = vec![None; items.len()];
         let mut delays = retry_delays();
         let mut pending: Vec<usize> = (0..items.len()).collect();
         while !pending.is_empty() {
@@ -183,10 +184,13 @@ impl UserClient {
                         uncovered.push(index);
                         continue;
                     };
+                    let earlier = unsure[index].take();
                     if item.should_retry(&answer) {
                         retries.push(index);
+                        unsure[index] =
+                            answer.as_ref().err().filter(|_| item.effect != Effect::Read).cloned();
                     }
-                    answers[index] = answer;
+                    answers[index] = answer.map_err(|error| error.after(earlier));
                 }
                 pending.splice(..0, uncovered);
             }

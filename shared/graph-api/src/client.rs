@@ -295,15 +295,17 @@ impl UserClient {
     /// Sends a call until it succeeds, its error is not retryable, the attempts are used up, or the deadline would
     /// pass. Pauses between attempts grow and have jitter.
     pub(crate) async fn send_with_retry(&self, call: &Call<'_>) -> Result<Bytes, GraphError> {
-        let mut delays = retry_delays();
+        let (mut delays, mut earlier) = (retry_delays(), None);
         loop {
             let error = match self.send(call).await {
                 Ok(body) => return Ok(body),
                 Err(error) => error,
             };
             match delays.next() {
-                Some(pause) if error.is_retryable() && self.pause(pause).await => {}
-                _ => return Err(error),
+                Some(pause) if error.is_retryable() && self.pause(pause).await => {
+                    earlier = (call.effect != Effect::Read).then_some(error);
+                }
+                _ => return Err(error.after(earlier)),
             }
         }
     }

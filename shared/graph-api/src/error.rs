@@ -285,6 +285,15 @@ impl GraphError {
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Transient(_))
     }
+
+    /// Returns the error of a write that was tried before: a try that may have taken effect still may have when Meta only
+    /// asks to wait at the next one. So after [`Self::RateLimited`] nothing was written.
+    pub(crate) fn after(self, earlier: Option<Self>) -> Self {
+        match (self, earlier) {
+            (Self::RateLimited { .. }, Some(earlier @ Self::Transient(_))) => earlier,
+            (error, _) => error,
+        }
+    }
 }
 
 /// Describes an error with its causes: reqwest's own text does not say what happened.

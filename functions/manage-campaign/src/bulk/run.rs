@@ -130,8 +130,8 @@ impl ManageCampaign {
             for number in some {
                 let object = &mut change.objects[*number];
                 let was_sent = object.state == BulkObjectState::Sent;
-                let is_unknown = was_sent && !object.held_up;
-                let state = if is_unknown { BulkObjectState::Unknown } else { BulkObjectState::Rejected };
+                let state =
+                    if object.is_waiting() { BulkObjectState::Rejected } else { BulkObjectState::Unknown };
                 object.settle(state, error.public_detail());
                 begun.extend(was_sent.then_some(*number));
             }
@@ -190,15 +190,17 @@ impl ManageCampaign {
         let places: HashMap<EntityId, usize> =
             numbers.into_iter().map(|number| (change.objects[number].id.clone(), number)).collect();
         let ids: Vec<EntityId> = places.keys().cloned().collect();
-        let (mut to_send, mut events) = (Vec::new(), Vec::new());
+        let (mut to_send, mut events, mut waiting) = (Vec::new(), Vec::new(), HashSet::new());
         for (id, read) in client.refresh_entities(level, &ids).await? {
             let Some(number) = places.get(&id).copied() else { continue };
             let object = &mut change.objects[number];
             let was_sent = object.state == BulkObjectState::Sent;
             let is_sent = match read {
                 EntityRead::Found(shown) => {
+                    if object.is_waiting() {
+                        waiting.insert(number);
+                    }
                     let is_due = object.decide(&shown);
-                    object.held_up = false;
                     // It may show later what was sent before the stop.
                     let why = "its change was sent before the stop, and does not show";
                     match stopped.filter(|_| is_due) {
@@ -215,7 +217,8 @@ impl ManageCampaign {
                     false
                 }
                 EntityRead::Failed(error) => {
-                    let state = if was_sent { BulkObjectState::Unknown } else { BulkObjectState::Rejected };
+                    let is_waiting = object.is_waiting();
+                    let state = if is_waiting { BulkObjectState::Rejected } else { BulkObjectState::Unknown };
                     object.settle(state, error.public_detail());
                     false
                 }
@@ -230,6 +233,7 @@ impl ManageCampaign {
                 _ => {}
             }
             if is_sent {
+                object.held_up = false;
                 to_send.push(number);
             }
         }
@@ -251,7 +255,7 @@ impl ManageCampaign {
                 Err(Error::Indeterminate(why)) => left.add(number, Error::Unavailable(why)),
                 // One that may be changed again only later does not hold up the others.
                 Err(error) if error.is_retryable() => {
-                    object.held_up = matches!(error, Error::RateLimited { .. });
+                    object.held_up = waiting.contains(&number) && matches!(error, Error::RateLimited { .. });
                     left.add(number, error);
                 }
                 Err(error) => {

@@ -1,7 +1,7 @@
 //! A bulk change is stopped: what is not changed yet stays as it is.
 
 use domain::Error;
-use domain::bulk::{BulkObject, BulkObjectState, BulkState};
+use domain::bulk::{BulkObjectState, BulkState};
 use domain::job::Job;
 use domain::tenant::Tenant;
 use http::{Method, StatusCode};
@@ -66,16 +66,14 @@ impl ManageCampaign {
         let Some(at) = self.connector.table.bulk_change_stopped_at(workspace, bulk).await? else {
             return Ok(None);
         };
-        let waits = |object: &BulkObject| object.state == BulkObjectState::Pending || object.held_up;
-        let waiting = bulk.change.objects.iter().enumerate().filter(|(_, object)| waits(object));
+        let waiting = bulk.change.objects.iter().enumerate().filter(|(_, object)| object.is_waiting());
         let waiting: Vec<usize> = waiting.map(|(number, _)| number).collect();
         for some in waiting.chunks(OBJECTS_PER_STEP) {
             let (mut change, mut ended) = (bulk.change.clone(), Vec::new());
             for number in some {
                 let object = &mut change.objects[*number];
                 // What was sent has an event that is open.
-                ended.extend(object.held_up.then_some(*number));
-                object.held_up = false;
+                ended.extend((object.state == BulkObjectState::Sent).then_some(*number));
                 object.settle(BulkObjectState::Stopped, STOPPED.to_owned());
             }
             self.save_bulk_change(workspace, bulk, change, &ended).await?;

@@ -213,7 +213,7 @@ pub(super) const PLANTED: [Planted; 37] = [
         file: "functions/manage-campaign/src/bulk/stop.rs",
         find: "let Some(at) = self.connector.table.bulk_change_stopped_at(workspace, bulk).await? else {",
         with: "let Some(at) = self.connector.table.bulk_change_stopped_at(workspace, bulk).await?.filter(|_| !on!()) else {",
-        tests: (STORY, "bulk::"),
+        tests: (STORY, "bulk_stop::"),
     },
     Planted {
         name: "a start that was held up begins what was to be paused since",

@@ -231,6 +231,14 @@ async fn a_daily_budget_is_higher_at_the_times_that_the_document_names() {
     assert_eq!(specs("campaigns"), expected);
     let campaign = sim.node(launched.json()["campaign_id"].as_str().unwrap()).unwrap();
     assert_eq!(campaign["is_budget_schedule_enabled"], true);
+    // A copy has none of them, which is said.
+    let campaign = campaign["id"].as_str().unwrap();
+    let path = format!("ad-accounts/{}/campaigns/{campaign}/duplicate", scenario.account().unwrap());
+    let (api, copy, key) =
+        (scenario.api().unwrap(), json!({"name": "Friday again"}), [("idempotency-key", "again")]);
+    let copied = api.call_with(Method::POST, &path, Some(&copy), &key).await.unwrap();
+    let named: Vec<_> = copied["differences"].as_array().unwrap().iter().map(|one| &one["field"]).collect();
+    assert_eq!(named, ["budget_schedules"], "{copied}");
 
     // As well of an ad set that holds its budget.
     document["name"] = json!("Own budgets");
@@ -240,9 +248,17 @@ async fn a_daily_budget_is_higher_at_the_times_that_the_document_names() {
     let schedules = fields.remove("budget_schedules").unwrap();
     document["ad_set"]["daily_budget"] = budget;
     document["ad_set"]["budget_schedules"] = schedules;
+    // More than Meta's edge shows on a page.
+    for day in 1..=31 {
+        let (start, end) = (format!("2027-01-{day:02}T01:00:00"), format!("2027-01-{day:02}T09:00:00"));
+        let schedules = document["ad_set"]["budget_schedules"].as_array_mut().unwrap();
+        schedules.push(json!({"start": start, "end": end, "multiplier": 2}));
+    }
     let launched = scenario.launch("own", &document).await.unwrap();
     assert_eq!(launched.status, 201, "{}", launched.text);
-    assert_eq!(specs("adsets"), expected);
+    assert!(launched.json()["differences"].is_null(), "{}", launched.text);
+    let sent = specs("adsets");
+    assert_eq!((sent.as_array().unwrap().len(), &sent[0], &sent[1]), (33, &expected[0], &expected[1]));
 
     // What Meta keeps nothing of is said.
     sim.drop_budget_schedules();

@@ -16,6 +16,7 @@ mod audit;
 mod backfill;
 mod breakdowns;
 mod bulk;
+mod bulk_stop;
 mod change_outcomes;
 mod changes;
 mod concurrent_deletion;
