@@ -26,12 +26,12 @@ fn compared_fields(level: Level) -> &'static str {
         Level::Account => "id",
         Level::Campaign => {
             "objective,special_ad_categories,daily_budget,lifetime_budget,spend_cap,bid_strategy,promoted_object,\
-             budget_schedules{time_start,time_end,budget_value,budget_value_type}"
+             budget_schedules.limit(50){time_start,time_end,budget_value,budget_value_type}"
         }
         Level::AdSet => {
             "targeting,optimization_goal,billing_event,daily_budget,lifetime_budget,bid_strategy,bid_amount,bid_constraints,\
              start_time,end_time,adset_schedule,destination_type,attribution_spec,promoted_object,\
-             budget_schedules{time_start,time_end,budget_value,budget_value_type}"
+             budget_schedules.limit(50){time_start,time_end,budget_value,budget_value_type}"
         }
         Level::Ad => {
             "conversion_domain,creative{id,url_tags,degrees_of_freedom_spec,destination_spec,object_story_spec,\
@@ -112,6 +112,9 @@ impl UserClient {
             if created.step == Step::Campaign {
                 source.remove("daily_budget");
             }
+            if let Some(schedules) = source.remove("budget_schedules") {
+                source.insert("budget_schedules".to_owned(), without_ids(schedules));
+            }
             if let Some(creative) = source.get_mut("creative").and_then(Value::as_object_mut) {
                 creative.remove("id");
             }
@@ -137,6 +140,15 @@ fn asked_of(form: Vec<(&'static str, String)>) -> Map<String, Value> {
     asked
 }
 
+/// Returns the budget schedules of an edge without what a copy has of its own.
+fn without_ids(mut edge: Value) -> Value {
+    let mut schedules = edge["data"].take();
+    for schedule in schedules.as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
+        schedule.remove("id");
+    }
+    json!({"data": schedules})
+}
+
 /// Returns budget schedules as their edge has them, whose times are text.
 fn as_shown(mut schedules: Value) -> Value {
     for schedule in schedules.as_array_mut().into_iter().flatten() {
@@ -153,7 +165,7 @@ fn as_shown(mut schedules: Value) -> Value {
 fn compare(level: Level, asked: &Map<String, Value>, shown: &Value) -> Vec<(String, String, String)> {
     let mut found = Vec::new();
     let is_compared =
-        |field: &str| compared_fields(level).split([',', '{', '}']).any(|compared| compared == field);
+        |field: &str| compared_fields(level).split([',', '{', '}', '.']).any(|compared| compared == field);
     for (field, asked) in asked.iter().filter(|(field, _)| is_compared(field)) {
         let mut asked = asked.clone();
         if let Some(creative) = asked.as_object_mut().filter(|_| field == "creative") {

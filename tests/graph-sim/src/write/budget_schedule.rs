@@ -1,6 +1,8 @@
 //! Budget schedules: a higher budget for some hours. They are created by `POST /{campaign or ad set}/budget_schedules`, or
 //! with their object by its `budget_schedule_specs`.
 
+use std::collections::BTreeMap;
+
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
@@ -96,7 +98,7 @@ pub(super) fn attach(
 fn specs(params: Params<'_>) -> Result<Vec<BudgetSchedule>, GraphError> {
     let specs = params.json("budget_schedule_specs")?.unwrap_or_default();
     let specs = specs.as_array().cloned().unwrap_or_default();
-    let none = std::collections::BTreeMap::new();
+    let none = BTreeMap::new();
     specs
         .iter()
         .map(|spec| {
