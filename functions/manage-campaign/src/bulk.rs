@@ -12,12 +12,12 @@ mod view;
 use std::collections::BTreeMap;
 
 use connector::{EntityRead, Purpose};
+use domain::Error;
 use domain::bulk::{BulkChange, BulkObject, BulkState};
 use domain::entity::{Entity, Level};
 use domain::id::{AdAccountId, BulkChangeId, EntityId};
 use domain::job::Job;
 use domain::tenant::Tenant;
-use domain::{Error, FieldError};
 use http::header::{HeaderValue, LOCATION};
 use http::{HeaderMap, Method, StatusCode};
 use jiff::SignedDuration;
@@ -26,7 +26,7 @@ use runtime::endpoint::{self, Endpoint};
 use runtime::operation::Header;
 use runtime::page::{Cursor, Limit, encode_cursor};
 use runtime::random;
-use runtime::request::{AdAccountPath, Json, RequestContext, idempotency_key};
+use runtime::request::{AdAccountPath, Json, RequestContext, require_idempotency_key};
 use runtime::response::List;
 use runtime::session::{Role, Session};
 use serde::Deserialize;
@@ -134,10 +134,7 @@ impl ManageCampaign {
             context;
         let Json(document) = body;
         let (table, workspace) = (&self.connector.table, &session.workspace);
-        let key = idempotency_key(&request)?.ok_or_else(|| {
-            let message = "send this header, with 1 to 255 visible ASCII characters of your own per bulk change: a repeated request with the same text changes once";
-            FieldError::new("Idempotency-Key", message)
-        })?;
+        let key = require_idempotency_key(&request, "bulk change")?;
         let account = table.require_account(workspace, &ad_account).await?;
         account.require_connection()?;
         let key_hash = hex::encode(Sha256::digest(key));

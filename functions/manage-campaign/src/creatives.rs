@@ -9,7 +9,7 @@ use graph_api::launch::{AdSpec, CreativeDifference, LaunchDefaults};
 use http::{Method, StatusCode};
 use middleware::user_event;
 use runtime::endpoint::{self, Endpoint};
-use runtime::request::{AdAccountPath, Json, NoQuery, RequestContext, idempotency_key};
+use runtime::request::{AdAccountPath, Json, NoQuery, RequestContext, require_idempotency_key};
 use runtime::session::{Role, Session};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -80,10 +80,7 @@ impl ManageCampaign {
     ) -> Result<Json<CreativeView>, Error> {
         let RequestContext { caller: session, path: AdAccountPath { ad_account }, body, request, .. } =
             context;
-        idempotency_key(&request)?.ok_or_else(|| {
-            let message = "send this header, with 1 to 255 visible ASCII characters of your own per creative: a repeated request with the same text makes one";
-            FieldError::new("Idempotency-Key", message)
-        })?;
+        require_idempotency_key(&request, "creative")?;
         let Json(NewCreative {
             name,
             mut creative,

@@ -27,7 +27,7 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use jiff::SignedDuration;
 use runtime::endpoint::{self, Endpoint};
 use runtime::operation::Header;
-use runtime::request::{AdAccountPath, Json, RequestContext, idempotency_key};
+use runtime::request::{AdAccountPath, Json, RequestContext, require_idempotency_key};
 use runtime::session::{Role, Session};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -371,10 +371,7 @@ fn launch_id(
     ad_account: &AdAccountId,
     request: &Request<Bytes>,
 ) -> Result<LaunchId, Error> {
-    let key = idempotency_key(request)?.ok_or_else(|| {
-        let message = "send this header, with 1 to 255 visible ASCII characters of your own per launch: a repeated request with the same text launches once";
-        FieldError::new("Idempotency-Key", message)
-    })?;
+    let key = require_idempotency_key(request, "launch")?;
     let digest = Sha256::digest(format!("{}|{ad_account}|{key}", session.workspace));
     Ok(hex::encode(&digest[..8]).parse()?)
 }

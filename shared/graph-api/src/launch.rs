@@ -83,7 +83,7 @@ impl UserClient {
     }
 
     /// Gives the video of an ad its cover, as [`Self::with_cover`] does.
-    pub(crate) async fn with_covers<'a>(
+    async fn with_covers<'a>(
         &self,
         spec: &'a LaunchSpec,
         step: Step,

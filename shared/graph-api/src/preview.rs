@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::batch::Item;
 use crate::client::UserClient;
 use crate::creative::ad_creative;
-use crate::error::GraphError;
+use crate::error::{Details, GraphError};
 use crate::launch::LaunchSpec;
 use crate::page::Page;
 
@@ -84,10 +84,12 @@ impl UserClient {
         step: Step,
         format: AdFormat,
     ) -> Result<AdPreview, GraphError> {
-        let spec = self.with_covers(spec, step).await?;
-        let destination = spec.ad_set(step).and_then(|ad_set| ad_set.destination_type.as_deref());
-        let creative = spec.ad(step).map(|ad| ad_creative(&ad.creative, spec.name_of(step), destination));
-        let creative = creative.map(|creative| Value::from(creative).to_string());
+        let (Some(ad_set), Some(ad)) = (spec.ad_set(step), spec.ad(step)) else {
+            return Err(GraphError::InvalidInput(Details::of(format!("{step} is no ad of the document"))));
+        };
+        let content = self.with_cover(&ad.creative).await?;
+        let creative = ad_creative(&content, spec.name_of(step), ad_set.destination_type.as_deref());
+        let creative = Some(Value::from(creative).to_string());
         self.read_preview(&format!("{account}/generatepreviews"), format, creative).await
     }
 

@@ -257,6 +257,16 @@ pub fn idempotency_key(request: &Request<Bytes>) -> Result<Option<&str>, FieldEr
     key.filter(visible).map(Some).ok_or_else(|| FieldError::new("Idempotency-Key", problem))
 }
 
+/// Returns the `Idempotency-Key` of a request that must have one: one per this.
+pub fn require_idempotency_key<'a>(request: &'a Request<Bytes>, per: &str) -> Result<&'a str, FieldError> {
+    idempotency_key(request)?.ok_or_else(|| {
+        let message = format!(
+            "send this header, with 1 to 255 visible ASCII characters of your own per {per}: a repeated request with the same text counts once"
+        );
+        FieldError::new("Idempotency-Key", message)
+    })
+}
+
 /// Parses the query of a request.
 pub fn query<Q: DeserializeOwned>(request: &Request<Bytes>) -> Result<Q, Error> {
     let pairs = parse_query(request.uri().query().unwrap_or_default());

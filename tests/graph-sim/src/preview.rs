@@ -6,12 +6,12 @@ use maud::{DOCTYPE, html};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::error::{GraphError, invalid, required};
+use crate::error::{GraphError, required};
 use crate::node::Kind;
 use crate::object::Object;
 use crate::params::Params;
 use crate::world::World;
-use crate::write;
+use crate::write::{self, CreativeRef};
 
 /// What a page shows; its address holds it.
 #[derive(Serialize, Deserialize)]
@@ -29,35 +29,23 @@ pub(crate) fn frame(
     params: Params<'_>,
 ) -> Result<Value, GraphError> {
     let format = params.required("ad_format")?;
-    let described;
     let creative = match object {
-        Object::Node(node) if node.kind == Kind::Creative => Some(&node.fields),
+        Object::Node(node) if node.kind == Kind::Creative => Some(node.fields.clone()),
         Object::Node(_) => match object.linked(world, "creative") {
-            Some(Object::Node(creative)) => Some(&creative.fields),
+            Some(Object::Node(creative)) => Some(creative.fields.clone()),
             _ => None,
         },
         Object::Account(account) => {
-            described = params.json("creative")?.ok_or_else(|| required("creative"))?;
-            let fields = described.as_object().ok_or_else(|| invalid("Param creative must be an object"))?;
-            match fields.get("creative_id").or_else(|| fields.get("id")) {
-                Some(id) => {
-                    let node = id.as_str().and_then(|id| world.nodes.get(id));
-                    let node = node.filter(|node| node.account == account.digits);
-                    Some(
-                        &node
-                            .ok_or_else(|| invalid("Param creative must be a creative of this ad account"))?
-                            .fields,
-                    )
-                }
-                None => {
-                    write::check_creative(world, account, fields)?;
-                    Some(fields)
-                }
+            let described = params.json("creative")?.ok_or_else(|| required("creative"))?;
+            match write::resolve_creative(world, account, &described)? {
+                CreativeRef::Existing(id) => world.nodes.get(&id).map(|node| node.fields.clone()),
+                CreativeRef::New(fields) => Some(fields),
             }
         }
         Object::Plain(..) => None,
     };
-    let shown = PageContent { format: format.to_owned(), lines: creative.map(lines).unwrap_or_default() };
+    let shown =
+        PageContent { format: format.to_owned(), lines: creative.as_ref().map(lines).unwrap_or_default() };
     let data = URL_SAFE_NO_PAD.encode(json!(shown).to_string());
     let is_tall = ["STORY", "REELS"].iter().any(|part| format.contains(part));
     let (width, height) = if is_tall { (270, 480) } else { (335, 450) };

@@ -33,7 +33,7 @@ use crate::media::{FilePart, image, video};
 use crate::node::Kind;
 use crate::params::Params;
 use crate::world::World;
-pub(crate) use creative::check as check_creative;
+pub(crate) use ad::{CreativeRef, resolve_creative};
 pub(crate) use operation::{Operation, WriteAction};
 pub(crate) use targeting::dsa_recommendations;
 

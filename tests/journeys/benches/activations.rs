@@ -15,6 +15,9 @@ use serde_json::{Value, json};
 
 const CAMPAIGNS: usize = 1_000;
 
+/// Campaigns that start alone, for comparison.
+const ALONE: usize = 50;
+
 /// Requests that schedule at a time.
 const AT_ONCE: usize = 16;
 
@@ -42,7 +45,12 @@ async fn states(api: &ApiClient, account: &str) -> anyhow::Result<BTreeMap<Strin
 }
 
 /// Pauses every campaign that delivers, by bulk changes of 500.
-async fn pause(scenario: &Scenario, api: &ApiClient, account: &str) -> anyhow::Result<Vec<String>> {
+async fn pause(
+    scenario: &Scenario,
+    api: &ApiClient,
+    account: &str,
+    keys: &str,
+) -> anyhow::Result<Vec<String>> {
     let campaigns = api.all(&format!("ad-accounts/{account}/campaigns")).await?;
     let is_alive = |campaign: &&Value| campaign["effective_status"] != "ARCHIVED";
     let ids: Vec<String> = campaigns
@@ -54,7 +62,7 @@ async fn pause(scenario: &Scenario, api: &ApiClient, account: &str) -> anyhow::R
     ensure!(ids.len() == CAMPAIGNS, "{} campaigns", ids.len());
     for (number, some) in ids.chunks(500).enumerate() {
         let set = json!({"changes": [{"level": "campaign", "ids": some, "set": {"status": "PAUSED"}}]});
-        let key = format!("pause-{number}");
+        let key = format!("{keys}-{number}");
         let path = format!("ad-accounts/{account}/bulk-changes");
         let headers = [("idempotency-key", key.as_str())];
         let begun = api.call_with(Method::POST, &path, Some(&set), &headers).await?;
@@ -77,7 +85,7 @@ async fn main() -> anyhow::Result<()> {
     let args = AccountArgs { campaigns: 1_400, adsets: 1_600, ads: 1_800, days: 1, ..AccountArgs::default() };
     let scenario = Scenario::of_account(args).await?;
     let (account, api, sim) = (scenario.account()?, scenario.api()?, scenario.sim()?);
-    let ids = pause(&scenario, &api, &account).await?;
+    let ids = pause(&scenario, &api, &account, "pause").await?;
     let schedule = |id: String| {
         let path = format!("ad-accounts/{account}/campaigns/{id}/schedules/activate");
         let api = &api;
@@ -114,5 +122,21 @@ async fn main() -> anyhow::Result<()> {
         scenario.system.graph.calls() - calls
     )?;
     ensure!(active == CAMPAIGNS, "all of them are active");
+
+    // The same work, one campaign after the other.
+    let ids = pause(&scenario, &api, &account, "again").await?;
+    let began = Instant::now();
+    for id in ids.iter().take(ALONE) {
+        let path = format!("ad-accounts/{account}/campaigns/{id}/schedules/activate");
+        api.call(Method::PUT, &path, Some(&json!({"at": "now"}))).await?;
+        scenario.system.runner.settle().await?;
+    }
+    let alone = began.elapsed().as_secs_f64() / ALONE as f64;
+    let ratio = seconds / CAMPAIGNS as f64 / alone;
+    writeln!(
+        out,
+        "{:.0} ms for one of {ALONE} that start alone; together each takes {ratio:.2} of that",
+        alone * 1000.0
+    )?;
     scenario.finish().await
 }

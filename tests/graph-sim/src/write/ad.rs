@@ -68,13 +68,13 @@ fn check_creative(draft: &Draft<'_>) -> Result<(), GraphError> {
 }
 
 /// The creative of an ad.
-pub(super) enum CreativeRef {
+pub(crate) enum CreativeRef {
     Existing(String),
     New(Map<String, Value>),
 }
 
 /// Reads `{"creative_id": ..}` or an inline creative.
-pub(super) fn resolve_creative(
+pub(crate) fn resolve_creative(
     world: &World,
     account: &Account,
     given: &Value,

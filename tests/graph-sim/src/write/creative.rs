@@ -22,7 +22,7 @@ fn check_draft(draft: &Draft<'_>) -> Result<(), GraphError> {
 }
 
 /// Checks a new creative, created by its own call or inline in an ad.
-pub(crate) fn check(world: &World, account: &Account, fields: &Map<String, Value>) -> Result<(), GraphError> {
+pub(super) fn check(world: &World, account: &Account, fields: &Map<String, Value>) -> Result<(), GraphError> {
     const SOURCE_FIELDS: [&str; 8] = [
         "object_story_id",
         "object_story_spec",
