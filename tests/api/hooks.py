@@ -34,6 +34,8 @@ def existing_values(path, method, name):
     """Returns the values of a path parameter that exist."""
     if name == "id" and path.endswith(("{id}/adsets", "{id}/ads")):
         return [SYSTEM["grows"]["campaign" if path.endswith("adsets") else "adset"]]
+    if name == "id" and path.endswith("{id}/budget"):
+        return [SYSTEM["grows"]["campaign"]]
     if name == "id":
         kind = next(kind for kind in ("campaigns", "adsets", "ads") if f"/{kind}/" in path)
         # A deleted resource is gone for every other request, so deletions get their own.
@@ -180,12 +182,16 @@ def restrict_launch(schemas):
         "AdSetSpec": ["ads", "daily_budget", "lifetime_budget", "bid_amount", "min_roas", "start", "end", "day_parts", "budget_schedules",
                       "destination_type", "attribution", "audience", "placements"],
         "AdSpec": ["url_tags", "creative_features", "shop_destination"],
-        "LinkSpec": ["display_link", "video", "thumbnail_url", "cards", "lead_form", "product_set", "more_messages",
+        "LinkSpec": ["display_link", "video", "thumbnail_url", "cards", "lead_form", "product_set", "instant_experience", "more_messages",
                      "more_headlines", "more_descriptions"],
     }.items():
         for field in fields:
             del schemas[name]["properties"][field]
-    # What is added must suit what is there.
+    # What is added must suit what is there, and the budget stays on the campaign.
+    for field in ("lifetime_budget", "bid_strategy", "ad_sets"):
+        del schemas["NewBudgetPlace"]["properties"][field]
+    schemas["NewBudgetPlace"]["required"] = ["daily_budget"]
+    schemas["NewBudgetPlace"]["properties"]["daily_budget"] = {"$ref": "#/components/schemas/Budget"}
     del schemas["NewAdSets"]["properties"]["bid_strategy"]
     schemas["NewAdSets"]["properties"]["ad_sets"] = {"enum": [[{**real["ad_set"], "ads": [real["ad"]]}]]}
     schemas["NewAds"]["properties"]["ads"] = {"enum": [[real["ad"]]]}

@@ -17,7 +17,8 @@ from facebook_business.api import FacebookAdsApi
 from facebook_business.session import FacebookSession
 
 CONVERSATIONS = ("MESSENGER", "WHATSAPP", "INSTAGRAM_DIRECT")
-CREATIVE = ["object_story_spec", "object_story_id", "source_instagram_media_id", "instagram_user_id", "destination_spec"]
+CREATIVE = ["object_story_spec", "object_story_id", "source_instagram_media_id", "instagram_user_id", "destination_spec",
+            "product_set_id"]
 AD_SET = ["name", "status", "campaign_id", "daily_budget", "optimization_goal", "destination_type", "targeting", "promoted_object"]
 
 
@@ -55,16 +56,21 @@ def creative_expected(document: dict[str, Any]) -> dict[str, Any]:
         data["call_to_action"] = {"value": {"app_destination": destination}}
     elif "call_to_action" in link:
         data["call_to_action"] = {"type": link["call_to_action"]}
+    experience = link.get("instant_experience")
+    address = f"https://fb.com/canvas_doc/{experience}" if experience else link.get("link")
+    if experience and "video" in link:
+        data["call_to_action"] = {"type": link["call_to_action"], "value": {"link": address}}
     if "video" in link:
         kind, data["video_id"] = "video_data", link["video"]
         data |= {"title": link["headline"]} if "headline" in link else {}
     else:
         kind = "link_data"
-        data |= {"link": link["link"]} if "link" in link else {}
+        data |= {"link": address} if address else {}
         data |= {"image_hash": link["image"]} if "image" in link else {}
     if "cards" in link:
         data["child_attachments"] = [{"image_hash": card["image"]} for card in link["cards"]]
-    return {"object_story_spec": {"page_id": link["page"], kind: data}}
+    products = {"product_set_id": link["product_set"]} if "product_set" in link else {}
+    return {"object_story_spec": {"page_id": link["page"], kind: data}, **products}
 
 
 def differences(expected: Any, read: Any, path: str) -> list[str]:

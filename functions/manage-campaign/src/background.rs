@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use domain::Error;
+use domain::id::AdAccountId;
 use domain::job::Job;
+use domain::tenant::Tenant;
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 use runtime::{deadline, random};
+use store::changed_entities::ChangedEntity;
 
 use crate::ManageCampaign;
 
@@ -32,6 +35,26 @@ impl ManageCampaign {
         let after = SignedDuration::try_from(after).unwrap_or(LONGEST_TIMER);
         let at = (self.host.clock.now() + after.max(SHORTEST_TIMER)).to_zoned(TimeZone::UTC).datetime();
         self.host.schedules.set_timer(&random::id()?, at, "UTC", job).await
+    }
+
+    /// Has something of an ad account read by a job, as the platform has it then.
+    pub(crate) async fn read_later(
+        &self,
+        workspace: &Tenant,
+        ad_account: &AdAccountId,
+        changed: ChangedEntity,
+    ) -> Result<(), Error> {
+        let (table, now) = (&self.connector.table, self.host.clock.now());
+        match table.add_changed_entity(workspace, ad_account, &changed, now).await? {
+            Some(delay) => {
+                let (workspace, ad_account) = (workspace.clone(), ad_account.clone());
+                self.host
+                    .queues
+                    .send_delayed(&Job::SyncChangedEntities { workspace, ad_account }, delay)
+                    .await
+            }
+            None => Ok(()),
+        }
     }
 
     /// Returns whether the invocation ends before another call to Meta is sure to end.

@@ -1,12 +1,12 @@
 //! Changes and deletes entities: at Meta first, then in the table.
 
+mod budget;
 mod values;
 
 use bytes::Bytes;
 use connector::{AccountClient, Purpose};
 use domain::entity::{Changes, EffectiveStatus, Entity, Level, Status};
 use domain::id::{AdAccountId, EntityId};
-use domain::job::Job;
 use domain::money::Currency;
 use domain::schedule::ScheduledAction;
 use domain::{Error, FieldError};
@@ -23,6 +23,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use store::entity::StoredEntity;
 
+pub(crate) use self::budget::move_budget;
 pub(crate) use self::values::NewValues;
 use crate::ManageCampaign;
 use crate::list::{EntityFields, EntityReport};
@@ -140,14 +141,7 @@ impl ManageCampaign {
         id: &EntityId,
         what: &str,
     ) -> Result<Error, Error> {
-        let (workspace, ad_account) = (client.workspace.clone(), client.account.id.clone());
-        let (table, changed) = (&self.connector.table, (level, id.clone()));
-        let delay =
-            table.add_changed_entity(&workspace, &ad_account, &changed, self.host.clock.now()).await?;
-        if let Some(delay) = delay {
-            let job = Job::SyncChangedEntities { workspace, ad_account };
-            self.host.queues.send_delayed(&job, delay).await?;
-        }
+        self.read_later(&client.workspace, &client.account.id, (level, id.clone())).await?;
         let why =
             format!("the change {what}; {level} {id} is read until that is known, and then shown as it is");
         Ok(Error::Indeterminate(why))

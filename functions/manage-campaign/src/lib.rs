@@ -4,6 +4,7 @@
 //! the table as Meta then returns the entity. A launch and a scheduled activation are state machines in the table, so
 //! that work resumes after a crash between any two steps.
 
+mod audiences;
 mod background;
 mod bulk;
 mod change;
@@ -39,6 +40,7 @@ pub static ENDPOINTS: LazyLock<Vec<Endpoint<ManageCampaign>>> = LazyLock::new(||
         list::show_entity(change::CAMPAIGN, Level::Campaign),
         change::change_entity(change::CAMPAIGN, Level::Campaign),
         change::delete_entity(change::CAMPAIGN, Level::Campaign),
+        change::move_budget(),
         schedule::list_schedules(),
         schedule::get_schedule(),
         schedule::set_schedule(),
@@ -48,6 +50,7 @@ pub static ENDPOINTS: LazyLock<Vec<Endpoint<ManageCampaign>>> = LazyLock::new(||
         bulk::get_bulk_change(),
         bulk::stop_bulk_change(),
         bulk::undo_bulk_change(),
+        audiences::list_audiences(),
         media::list_media(),
         media::add_video(),
         media::get_media(),

@@ -3,6 +3,7 @@
 mod library;
 
 use domain::activity::Activity;
+use domain::budget::BudgetPlace;
 use domain::dataset::Dataset;
 use domain::date::DateRange;
 use domain::entity::{Changes, Entity, Level};
@@ -227,6 +228,13 @@ impl AccountClient {
     pub async fn apply_change(&self, level: Level, id: &EntityId, changes: &Changes) -> Result<(), Error> {
         match &self.platform {
             PlatformClient::Meta(meta) => meta.apply_change(level, id, changes).await,
+        }
+    }
+
+    /// Moves the budget of a campaign to its ad sets, or back.
+    pub async fn move_budget(&self, campaign: &EntityId, to: &BudgetPlace) -> Result<(), Error> {
+        match &self.platform {
+            PlatformClient::Meta(meta) => meta.move_budget(campaign, to).await,
         }
     }
 

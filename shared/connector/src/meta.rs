@@ -6,6 +6,7 @@ mod quota;
 use std::sync::Arc;
 
 use domain::activity::Activity;
+use domain::budget::BudgetPlace;
 use domain::dataset::Dataset;
 use domain::date::DateRange;
 use domain::entity::{Changes, Entity, Level, Thumbnails};
@@ -321,6 +322,10 @@ impl MetaClient {
             self.quotas.admit_budget_change(id, self.now()).await?;
         }
         self.check_response(self.caller.change(id, changes).await).await
+    }
+
+    pub(crate) async fn move_budget(&self, campaign: &EntityId, to: &BudgetPlace) -> Result<(), Error> {
+        self.check_response(self.caller.move_budget(campaign, to).await).await
     }
 
     /// Changes several entities of a level, with a result for each in their order.

@@ -3,6 +3,8 @@
 //! Nothing here does I/O, reads a clock or depends on a host, so every other crate can use these types.
 
 pub mod activity;
+pub mod audience;
+pub mod budget;
 pub mod bulk;
 pub mod canonical;
 pub mod dataset;

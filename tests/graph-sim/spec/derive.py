@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 CLASSES = """Ad AdAccount AdAccountDsaRecommendations AdActivity AdCreative AdImage AdLabel AdPreview AdReportRun
-    AdSet AdVideo AdsInsights AdsPixel AssignedUser Business BusinessUser Campaign CustomConversion HighDemandPeriod MinimumBudget Page User VideoThumbnail""".split()
+    AdSet AdVideo AdsInsights AdsPixel AssignedUser Business BusinessUser Campaign CustomAudience CustomConversion HighDemandPeriod MinimumBudget Page User VideoThumbnail""".split()
 
 # Classes of which only some edges are included. All GET edges of an account are included: those that are not simulated
 # return empty lists.
@@ -27,10 +27,11 @@ EDGES = {
     "Business": ["client_ad_accounts", "owned_ad_accounts", "owned_pages"],
     "Page": [],
     "BusinessUser": [],
+    "CustomAudience": [],
     "User": ["accounts", "adaccounts", "assigned_ad_accounts", "business_users", "businesses", "permissions"],
 }
 # Classes that advertising clients only read.
-READ = ["AdsPixel", "AssignedUser", "Business", "BusinessUser", "Page", "User"]
+READ = ["AdsPixel", "AssignedUser", "Business", "BusinessUser", "CustomAudience", "Page", "User"]
 
 # Required parameters. Source: Meta's published specification of v25; none is published for v26.
 REQUIRED = {

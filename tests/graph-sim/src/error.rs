@@ -158,6 +158,7 @@ pub(crate) fn type_name(kind: Kind) -> &'static str {
         Kind::Image => "AdImage",
         Kind::Video => "AdVideo",
         Kind::BudgetSchedule => "HighDemandPeriod",
+        Kind::CustomAudience => "CustomAudience",
     }
 }
 

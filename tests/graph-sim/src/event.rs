@@ -42,6 +42,6 @@ pub(crate) fn level(kind: Kind) -> Option<&'static str> {
         Kind::AdSet => Some("AD_SET"),
         Kind::Ad => Some("AD"),
         Kind::Creative => Some("CREATIVE"),
-        Kind::Account | Kind::Image | Kind::Video | Kind::BudgetSchedule => None,
+        Kind::Account | Kind::Image | Kind::Video | Kind::BudgetSchedule | Kind::CustomAudience => None,
     }
 }

@@ -30,6 +30,7 @@ mod auth;
 mod business;
 mod change_limits;
 mod crypto;
+mod custom_audience;
 mod login;
 mod me;
 mod oauth;

@@ -20,6 +20,7 @@ pub(crate) enum Kind {
     Video,
     /// The reference calls it a high demand period.
     BudgetSchedule,
+    CustomAudience,
 }
 
 impl Kind {
@@ -30,7 +31,7 @@ impl Kind {
     }
 }
 
-/// One object of an ad account: a campaign, ad set, ad, creative, image, video or budget schedule.
+/// One object of an ad account: a campaign, ad set, ad, creative, image, video, budget schedule or custom audience.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
     pub(crate) kind: Kind,

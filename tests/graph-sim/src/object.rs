@@ -95,6 +95,7 @@ impl<'a> Object<'a> {
                     "adcreatives" => Kind::Creative,
                     "adimages" => Kind::Image,
                     "advideos" | "video_ads" => Kind::Video,
+                    "customaudiences" => Kind::CustomAudience,
                     "minimum_budgets" => return rows("MinimumBudget", money::minimum_budgets()),
                     "dsa_recommendations" => {
                         return rows("AdAccountDsaRecommendations", write::dsa_recommendations(account));

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::call::GraphCall;
 use crate::error::{GraphError, invalid, nonexisting_field, unsupported};
 use crate::insights::{ReportRequest, Subject};
+use crate::node::Kind;
 use crate::object::Object;
 use crate::quota::UseCase;
 use crate::read::{Reader, requested_fields};
@@ -23,9 +24,15 @@ pub(crate) fn target(world: &World, call: &GraphCall) -> Option<(String, UseCase
     let first = call.segments.first()?;
     let digits = match first.strip_prefix("act_") {
         Some(digits) => world.account(digits)?.digits.clone(),
-        None => match world.reports.account(first) {
-            Some(account) => return Some((account.to_owned(), UseCase::AdsInsights)),
-            None => world.nodes.get(first)?.account.clone(),
+        None => match (world.reports.account(first), world.nodes.get(first)) {
+            (Some(account), _) => return Some((account.to_owned(), UseCase::AdsInsights)),
+            (None, node) => {
+                let node = node?;
+                if node.kind == Kind::CustomAudience {
+                    return Some((node.account.clone(), UseCase::CustomAudience));
+                }
+                node.account.clone()
+            }
         },
     };
     let case = match call.segments.get(1).map(String::as_str) {

@@ -32,7 +32,7 @@ use crate::state::State;
 use crate::token::{TokenLifetime, TokenOwner, TokenState, Tokens};
 use crate::webhook::{self, DeliveryStats, Webhooks};
 use crate::world::World;
-use crate::{generator, recorded};
+use crate::{custom_audience, generator, recorded};
 
 /// A running simulator; it stops when dropped.
 pub struct GraphSim {
@@ -187,6 +187,14 @@ impl GraphSim {
             timezone: main.zone_name.clone(),
             page_id: main.page_id.clone(),
         }
+    }
+
+    /// Returns the ids of the main account's custom audiences, in listing order.
+    pub fn custom_audiences(&self) -> Vec<String> {
+        let state = lock(&self.state);
+        let main = &state.world.main().digits;
+        let audiences = state.world.of_account(Kind::CustomAudience, main);
+        audiences.iter().filter_map(|audience| audience.text("id").map(str::to_owned)).collect()
     }
 
     /// Returns the number of Graph calls served so far, including batches and their items, but not pages of the login
@@ -426,11 +434,12 @@ impl Drop for GraphSim {
 
 /// What a simulator knows at its start.
 fn snapshot(config: &Config) -> Result<SimSnapshot, StartError> {
-    let world = match &config.source {
+    let mut world = match &config.source {
         Source::Generated(measures) => generator::world(measures, (config.clock)())?,
         Source::EventRecord { folder, timezone } => recorded::world(folder, timezone.as_deref())?,
         Source::Snapshot(known) => return Ok(SimSnapshot::clone(known)),
     };
+    custom_audience::add_to(&mut world);
     let quota = Quota::new(config.limits);
     Ok(SimSnapshot {
         world,

@@ -327,16 +327,8 @@ impl ManageCampaign {
         if !bulk.change.objects.iter().any(has_below) {
             return Ok(());
         }
-        let (workspace, ad_account) = (workspace.clone(), bulk.change.ad_account.clone());
-        let (changed, now) = (whole_account(&ad_account), self.host.clock.now());
-        let delay = self.connector.table.add_changed_entity(&workspace, &ad_account, &changed, now).await?;
-        match delay {
-            Some(delay) => {
-                let job = Job::SyncChangedEntities { workspace, ad_account };
-                self.host.queues.send_delayed(&job, delay).await
-            }
-            None => Ok(()),
-        }
+        let ad_account = &bulk.change.ad_account;
+        self.read_later(workspace, ad_account, whole_account(ad_account)).await
     }
 }
 

@@ -231,7 +231,7 @@ impl NewBudget {
     }
 }
 
-fn check_money(money: &Money, currency: Currency) -> Option<(&'static str, String)> {
+pub(super) fn check_money(money: &Money, currency: Currency) -> Option<(&'static str, String)> {
     if money.currency != currency {
         return Some(("currency", format!("must be {currency}, the ad account's currency")));
     }

@@ -1,7 +1,9 @@
-//! What an opened ad account has to show: pictures of ads, images and videos, creatives and their previews.
+//! What an opened ad account has to choose from and to show: custom audiences, pictures of ads, images and videos,
+//! creatives and their previews.
 
 use bytes::Bytes;
 use domain::Error;
+use domain::audience::CustomAudience;
 use domain::entity::Thumbnails;
 use domain::id::EntityId;
 use domain::launch::Step;
@@ -49,6 +51,16 @@ impl AccountClient {
     ) -> Result<AdPreview, Error> {
         match &self.platform {
             PlatformClient::Meta(meta) => meta.preview_step(spec, step, format).await,
+        }
+    }
+
+    /// Lists a page of the account's custom audiences, after a cursor if there is one, and returns the cursor of the next.
+    pub async fn list_audiences(
+        &self,
+        after: Option<String>,
+    ) -> Result<(Vec<CustomAudience>, Option<String>), Error> {
+        match &self.platform {
+            PlatformClient::Meta(meta) => meta.list_audiences(after).await,
         }
     }
 

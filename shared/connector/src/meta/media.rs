@@ -1,7 +1,8 @@
-//! Images and videos of Meta's library.
+//! Images and videos of Meta's library, and custom audiences.
 
 use bytes::Bytes;
 use domain::Error;
+use domain::audience::CustomAudience;
 use domain::media::{Media, MediaId, MediaKind, MediaState};
 use domain::platform::PlatformData;
 use graph_api::GraphError;
@@ -28,6 +29,16 @@ impl MetaClient {
                 (page.into_iter().filter_map(video).collect(), next_of(pages.has_ended(), pages.cursor()))
             }
         })
+    }
+
+    pub(crate) async fn list_audiences(
+        &self,
+        after: Option<String>,
+    ) -> Result<(Vec<CustomAudience>, Option<String>), Error> {
+        let mut pages = self.caller.custom_audiences(&self.account).after(after);
+        let page = self.check_response(pages.next().await).await?.unwrap_or_default();
+        let next = next_of(pages.has_ended(), pages.cursor());
+        Ok((page.into_iter().map(CustomAudience::from).collect(), next))
     }
 
     pub(crate) async fn media(&self, kind: MediaKind, id: &MediaId) -> Result<Option<Media>, Error> {

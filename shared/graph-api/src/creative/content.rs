@@ -1,5 +1,7 @@
 //! What creatives show, in Meta's shape.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value, json};
 
 use super::spec::Variants;
@@ -14,6 +16,13 @@ const CONVERSATIONS: [(&str, &str, &str); 3] = [
 
 /// The link that Meta wants for an ad that opens a lead form.
 const LEAD_FORM_LINK: &str = "http://fb.me/";
+
+/// The beginning of the link that Meta wants for an ad that opens an Instant Experience, which it once called a canvas.
+/// Source: Marketing API, "Collection Ads".
+const INSTANT_EXPERIENCE_LINK: &str = "https://fb.com/canvas_doc/";
+
+/// The button of an ad that opens an Instant Experience, where the document names none.
+const INSTANT_EXPERIENCE_BUTTON: &str = "LEARN_MORE";
 
 /// The button of an ad that opens a lead form, where the document names none.
 const LEAD_FORM_BUTTON: &str = "SIGN_UP";
@@ -57,12 +66,14 @@ fn instagram_parts(post: &InstagramPostSpec) -> Vec<(&'static str, Value)> {
 }
 
 /// Returns the parameters of a creative that shows a link: with a picture, a video, cards, or the products of a catalog.
-/// With products it is a template, which Meta fills for each viewer.
+/// With products it is a template, which Meta fills for each viewer, or a collection, which shows them below its picture.
 fn link_parts(link: &LinkSpec, destination: Option<&str>) -> Vec<(&'static str, Value)> {
     let target = Target::of(link, destination);
     let (kind, data) = match &link.video {
         Some(_) => ("video_data", video_data(link, &target)),
-        None if link.product_set.is_some() => ("template_data", link_data(link, &target)),
+        None if link.product_set.is_some() && link.instant_experience.is_none() => {
+            ("template_data", link_data(link, &target))
+        }
         None => ("link_data", link_data(link, &target)),
     };
     let mut story = json!({ kind: data });
@@ -92,7 +103,7 @@ fn texts(link: &LinkSpec) -> Option<Value> {
 
 /// Where a click leads to.
 struct Target<'a> {
-    link: &'a str,
+    link: Cow<'a, str>,
     button: Option<&'a str>,
     /// What a button says about it; its link when there is nothing else.
     value: Option<Value>,
@@ -102,19 +113,23 @@ impl<'a> Target<'a> {
     fn of(link: &'a LinkSpec, destination: Option<&str>) -> Self {
         let named = link.link.as_deref();
         let button = link.call_to_action.as_deref();
+        if let Some(experience) = &link.instant_experience {
+            let link = format!("{INSTANT_EXPERIENCE_LINK}{experience}").into();
+            return Self { link, button: button.or(Some(INSTANT_EXPERIENCE_BUTTON)), value: None };
+        }
         let conversation = CONVERSATIONS.iter().find(|(app, ..)| Some(*app) == destination);
         match (&link.lead_form, conversation) {
             (Some(form), _) => Self {
-                link: named.unwrap_or(LEAD_FORM_LINK),
+                link: named.unwrap_or(LEAD_FORM_LINK).into(),
                 button: button.or(Some(LEAD_FORM_BUTTON)),
                 value: Some(json!({"lead_gen_form_id": form})),
             },
             (None, Some((app, its_button, its_link))) => Self {
-                link: named.unwrap_or(its_link),
+                link: named.unwrap_or(its_link).into(),
                 button: button.or(Some(its_button)),
                 value: Some(json!({"app_destination": app})),
             },
-            (None, None) => Self { link: named.unwrap_or_default(), button, value: None },
+            (None, None) => Self { link: named.unwrap_or_default().into(), button, value: None },
         }
     }
 
@@ -143,7 +158,7 @@ fn link_data(link: &LinkSpec, target: &Target<'_>) -> Value {
             ("image_hash", link.image.as_ref().map(|image| image.as_str())),
         ],
     );
-    if let Some(action) = target.call_to_action(target.link, None) {
+    if let Some(action) = target.call_to_action(&target.link, None) {
         data["call_to_action"] = action;
     }
     if !link.cards.is_empty() {
@@ -156,7 +171,7 @@ fn link_data(link: &LinkSpec, target: &Target<'_>) -> Value {
 }
 
 fn card(card: &CardSpec, target: &Target<'_>) -> Value {
-    let link = card.link.as_deref().unwrap_or(target.link);
+    let link = card.link.as_deref().unwrap_or(&target.link);
     let mut data = json!({"link": link});
     set(
         &mut data,
@@ -186,6 +201,6 @@ fn video_data(link: &LinkSpec, target: &Target<'_>) -> Value {
         ],
     );
     let button = target.button.unwrap_or("LEARN_MORE");
-    data["call_to_action"] = target.call_to_action(target.link, Some(button)).unwrap_or_default();
+    data["call_to_action"] = target.call_to_action(&target.link, Some(button)).unwrap_or_default();
     data
 }

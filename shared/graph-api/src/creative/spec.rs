@@ -68,7 +68,7 @@ pub struct LinkSpec {
     /// The Instagram account that speaks there; the ad account's default when absent, and without one the Page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instagram_user: Option<ObjectId>,
-    /// Where a click leads to. May be absent when it opens a lead form or a conversation.
+    /// Where a click leads to. May be absent when it opens a lead form, a conversation or an Instant Experience.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "describe", schemars(length(max = domain::text::MAX_URL_BYTES), extend("pattern" = domain::text::HTTP_URL_PATTERN)))]
     pub link: Option<String>,
@@ -118,7 +118,11 @@ pub struct LinkSpec {
     /// The lead form that a click opens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lead_form: Option<ObjectId>,
-    /// The products to show instead of one picture: a product set of the catalog. The ad set promotes it too.
+    /// The Instant Experience of the Page that a click opens, by its id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instant_experience: Option<ObjectId>,
+    /// The products to show instead of one picture: a product set of the catalog. The ad set promotes it too. With an
+    /// Instant Experience the ad is a collection, which shows some of them below its picture or video.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub product_set: Option<ObjectId>,
     /// The button, such as `SHOP_NOW`.
@@ -275,7 +279,18 @@ impl LinkSpec {
             }
         };
         require(self.page.is_some(), "page", MISSING_PAGE);
-        let has_other_target = self.lead_form.is_some() || destination.is_some_and(is_conversation);
+        let has_other_target = self.lead_form.is_some()
+            || self.instant_experience.is_some()
+            || destination.is_some_and(is_conversation);
+        let opens_alone = self.link.is_none()
+            && self.lead_form.is_none()
+            && self.cards.is_empty()
+            && !destination.is_some_and(is_conversation);
+        let message = "opens in place of a link, a lead form, a conversation and cards: leave them out";
+        require(self.instant_experience.is_none() || opens_alone, "instant_experience", message);
+        let shows = self.image.is_some() || self.video.is_some();
+        let message = "must be there, or a video: an Instant Experience has no picture of its own";
+        require(self.instant_experience.is_none() || shows, "image", message);
         let address = self.link.as_deref();
         require(address.map_or(has_other_target, is_http_url), "link", INVALID_ADDRESS);
         let display = self.display_link.as_deref();
@@ -290,7 +305,8 @@ impl LinkSpec {
         let covers = usize::from(cover.is_some()) + usize::from(self.image.is_some());
         let message = "is the cover of a video, beside video and instead of image";
         require(cover.is_none() || (self.video.is_some() && covers == 1), "thumbnail_url", message);
-        let contents = [self.video.is_some(), self.product_set.is_some(), !self.cards.is_empty()];
+        let shows_products = self.product_set.is_some() && self.instant_experience.is_none();
+        let contents = [self.video.is_some(), shows_products, !self.cards.is_empty()];
         let message = "an ad shows a video, cards or products: give one of video, cards and product_set";
         require(contents.into_iter().filter(|given| *given).count() <= 1, "video", message);
         let cards = format!("must have {} to {} entries", CARDS.start(), CARDS.end());

@@ -1,8 +1,10 @@
 //! Minimum budgets, and periods with a higher budget.
 
+use domain::budget::{Budget, BudgetPlace};
 use domain::entity::{Entity, Level};
 use graph_api::GraphError;
 use graph_api::budget::{BudgetIncrease, BudgetPeriod};
+use graph_api::budget_place::check_move;
 use jiff::SignedDuration;
 
 use crate::support::Meta;
@@ -66,4 +68,27 @@ async fn the_least_budget_is_that_of_the_account_s_own_currency() {
     );
     assert_eq!(japan.impressions, 100);
     assert!(least("XXX").await.is_none());
+}
+
+#[tokio::test]
+async fn a_campaign_s_budget_moves_to_its_ad_sets() {
+    let meta = Meta::start().await;
+    let (caller, account) = (meta.caller(), meta.account());
+    let all = |level| {
+        let pages = caller.entities(&account, level);
+        async move {
+            pages.all().await.unwrap().into_iter().map(move |row| row.into_entity(level)).collect::<Vec<_>>()
+        }
+    };
+    let campaigns = all(Level::Campaign).await;
+    let campaign = campaigns.iter().find(|campaign| campaign.daily_budget.is_some()).unwrap();
+    let is_below = |ad_set: &Entity| ad_set.campaign_id.as_ref() == Some(&campaign.id);
+    let ad_sets: Vec<Entity> = all(Level::AdSet).await.into_iter().filter(is_below).collect();
+    let to =
+        BudgetPlace::AdSets(ad_sets.iter().map(|ad_set| (ad_set.id.clone(), Budget::Daily(2_000))).collect());
+    assert_eq!(check_move(campaign, &ad_sets, &to), []);
+    caller.move_budget(&campaign.id, &to).await.unwrap();
+    let campaign = caller.entity(Level::Campaign, &campaign.id).await.unwrap();
+    let ad_sets: Vec<Entity> = all(Level::AdSet).await.into_iter().filter(is_below).collect();
+    assert_eq!(BudgetPlace::of(&campaign, &ad_sets), to.sorted());
 }

@@ -16,6 +16,7 @@ mod budgets;
 mod copies;
 mod coverage;
 mod creatives;
+mod custom_audiences;
 mod custom_conversions;
 mod errors;
 mod insights;

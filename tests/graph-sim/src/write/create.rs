@@ -18,7 +18,7 @@ pub(super) fn rules(kind: Kind) -> Option<(ParamRules, &'static [ValidationRule]
         Kind::AdSet => Some((ad_set::PARAM_RULES, ad_set::RULES)),
         Kind::Ad => Some((ad::PARAM_RULES, ad::RULES)),
         Kind::Creative => Some((creative::PARAM_RULES, creative::RULES)),
-        Kind::Account | Kind::Image | Kind::Video | Kind::BudgetSchedule => None,
+        Kind::Account | Kind::Image | Kind::Video | Kind::BudgetSchedule | Kind::CustomAudience => None,
     }
 }
 

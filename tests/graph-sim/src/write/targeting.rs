@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::draft::Draft;
 use crate::error::{GraphError, invalid, rule_violation, with_blame};
+use crate::node::Kind;
 
 /// Countries under the Digital Services Act: the European Economic Area.
 const DSA_COUNTRIES: [&str; 30] = [
@@ -43,6 +44,20 @@ pub(super) fn check(draft: &Draft<'_>) -> Result<(), GraphError> {
         return Err(rule_violation(1870199, "Remove every value of targeting.geo_locations.location_types."));
     }
     check_audience(draft, targeting)?;
+    for list in ["custom_audiences", "excluded_custom_audiences"] {
+        let ids =
+            targeting[list].as_array().into_iter().flatten().filter_map(|audience| audience["id"].as_str());
+        let is_known = |id: &str| {
+            let audience = draft.world.nodes.get(id).filter(|node| node.kind == Kind::CustomAudience);
+            audience.is_some_and(|audience| audience.account == draft.account.digits)
+        };
+        // No subcode of this refusal is known.
+        if let Some(unknown) = ids.into_iter().find(|id| !is_known(id)) {
+            return Err(invalid(format!(
+                "The audience {unknown} of {list} is not available to this ad account"
+            )));
+        }
+    }
     for (list, position) in [("facebook_positions", "video_feeds"), ("instagram_positions", "explore")] {
         let positions = targeting[list].as_array().map(Vec::as_slice).unwrap_or_default();
         if positions.iter().any(|given| given == position) {

@@ -140,6 +140,7 @@ fn switch_budgets(
         .collect();
     let budgets = params.json("adset_budgets")?;
     if let Some(budgets) = budgets.as_ref().and_then(Value::as_array) {
+        let strategy = world.nodes.get(id).and_then(|campaign| campaign.fields.get("bid_strategy").cloned());
         for entry in budgets {
             let (Some(adset), Some((field, amount))) =
                 (entry["adset_id"].as_str(), entry.as_object().and_then(budget::of))
@@ -147,6 +148,9 @@ fn switch_budgets(
                 continue;
             };
             set_budget(world, adset, Some((field, amount)));
+            if let (Some(node), Some(strategy)) = (world.nodes.get_mut(adset), &strategy) {
+                node.fields.insert("bid_strategy".into(), strategy.clone());
+            }
         }
         set_budget(world, id, None);
     } else if gains_budget {

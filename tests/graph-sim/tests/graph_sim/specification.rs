@@ -51,5 +51,5 @@ async fn every_specified_field_can_be_asked_for_and_is_absent_without_a_value() 
     let (campaigns, _) = client.all(&client.act("campaigns"), &[("fields", fields)]).await;
     let keys = |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
     assert!(campaigns.iter().all(|campaign| keys(campaign) == ["id", "name"]), "{campaigns:?}");
-    assert_eq!(client.get(&client.act("customaudiences"), &[]).await, serde_json::json!({ "data": [] }));
+    assert_eq!(client.get(&client.act("saved_audiences"), &[]).await, serde_json::json!({ "data": [] }));
 }

@@ -8,7 +8,7 @@ use local::tenant::tenant;
 use serde_json::{Value, json};
 
 /// Processes the list of entities that are to be read.
-async fn look_up(scenario: &Scenario) {
+pub(super) async fn look_up(scenario: &Scenario) {
     let workspace = tenant("demo").unwrap();
     let ad_account = scenario.account().unwrap().parse().unwrap();
     let job = Job::SyncChangedEntities { workspace, ad_account };

@@ -162,25 +162,27 @@ async fn many_ad_sets_get_an_end_and_a_campaign_a_cap_and_an_undo_takes_them_awa
 async fn one_value_of_an_audience_is_changed_and_the_rest_stays() {
     let (scenario, api, account) = start().await;
     let sim = scenario.sim().unwrap();
+    let audiences = sim.custom_audiences();
+    let [visitors, buyers, similar] = &audiences[..] else { panic!("{audiences:?}") };
     let ad_sets = alive(&api, &format!("{account}/adsets")).await;
     let [first, second] = [0, 1].map(|place: usize| text(&ad_sets[place], "id"));
     let targeting = |id: &str| sim.node(id).unwrap()["targeting"].clone();
     let shown = json!({
         "geo_locations": {"countries": ["MY"], "location_types": ["home", "recent"]}, "age_min": 21, "age_max": 65,
         "flexible_spec": [{"interests": [{"id": "6003107902433", "name": "Football"}]}],
-        "custom_audiences": [{"id": "77", "name": "Visitors"}], "brand_safety_content_filter_levels": ["FEED_RELAXED"],
+        "custom_audiences": [{"id": visitors, "name": "Visitors"}], "brand_safety_content_filter_levels": ["FEED_RELAXED"],
         "targeting_automation": {"advantage_audience": 0},
     });
     sim.update_node(first, json!({"targeting": shown}));
     let path = format!("{account}/adsets/{first}");
     let change = json!({
-        "countries": ["MY", "AU"], "audience": {"age_min": 25, "excluded_custom_audiences": ["78"], "interests": []},
+        "countries": ["MY", "AU"], "audience": {"age_min": 25, "excluded_custom_audiences": [buyers], "interests": []},
         "placements": {"publisher_platforms": ["instagram"], "instagram_positions": ["reels", "story"]},
     });
     api.call(Method::PATCH, &path, Some(&change)).await.unwrap();
     let expected = json!({
         "geo_locations": {"countries": ["AU", "MY"]}, "age_min": 25, "age_max": 65,
-        "custom_audiences": [{"id": "77", "name": "Visitors"}], "excluded_custom_audiences": [{"id": "78"}],
+        "custom_audiences": [{"id": visitors, "name": "Visitors"}], "excluded_custom_audiences": [{"id": buyers}],
         "brand_safety_content_filter_levels": ["FEED_RELAXED"], "targeting_automation": {"advantage_audience": 0},
         "publisher_platforms": ["instagram"], "instagram_positions": ["reels", "story"],
     });
@@ -191,17 +193,17 @@ async fn one_value_of_an_audience_is_changed_and_the_rest_stays() {
 
     // One audience is excluded from many ad sets, each of which keeps its own; and back.
     let before = [first, second].map(&targeting);
-    let set = json!({"excluded_custom_audiences": ["79"]});
+    let set = json!({"excluded_custom_audiences": [similar]});
     let set = json!({"changes": [{"level": "adset", "ids": [first, second], "set": {"audience": set}}]});
     let preview = post(&scenario, "?dry_run=true", Some(&set)).await;
     let excluded = |values: &Value| values["targeting"]["excluded_custom_audiences"].clone();
     let had: Vec<_> =
         preview["objects"].as_array().unwrap().iter().map(|one| excluded(&one["before"])).collect();
-    assert_eq!(had, [json!([{"id": "78"}]), Value::Null]);
+    assert_eq!(had, [json!([{"id": buyers}]), Value::Null]);
     let changed = done(&scenario, &post(&scenario, "", Some(&set)).await).await;
     assert_eq!(changed["counts"]["done"], 2, "{changed}");
     for id in [first, second] {
-        assert_eq!(targeting(id)["excluded_custom_audiences"], json!([{"id": "79"}]));
+        assert_eq!(targeting(id)["excluded_custom_audiences"], json!([{"id": similar}]));
     }
     let undo = format!("/{}/undo", text(&changed, "id"));
     let undone = done(&scenario, &post(&scenario, &undo, None).await).await;

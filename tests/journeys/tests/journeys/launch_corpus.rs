@@ -51,7 +51,13 @@ const FORMATS: [&str; 5] = [
     r#"{"instagram_post":{"media":"17900000000000001","page":"PAGE","instagram_user":"17841400000000001","link":"https://example.com/"}}"#,
 ];
 
-/// What only some destinations show.
+/// What campaigns of some objectives show: an Instant Experience, and with products a collection.
+const INSTANT_EXPERIENCES: [&str; 2] = [
+    r#"{"link":{"page":"PAGE","instant_experience":"88","message":"m","image":"IMAGE","product_set":"72"}}"#,
+    r#"{"link":{"page":"PAGE","instant_experience":"88","message":"m","video":"VIDEO","call_to_action":"SHOP_NOW"}}"#,
+];
+
+/// What ads of a destination show.
 fn own_formats(destination: Option<&str>) -> &'static [&'static str] {
     match destination {
         Some("ON_AD") => &[
@@ -77,7 +83,11 @@ async fn every_objective_destination_and_format_launches_as_it_is_written() {
     };
     let mut launches: Vec<Value> = Vec::new();
     for (objective, destination, goal, promoted) in KINDS {
-        for format in own_formats(destination) {
+        let takes_experiences = ["OUTCOME_AWARENESS", "OUTCOME_TRAFFIC", "OUTCOME_SALES"]
+            .contains(&objective)
+            && destination.is_none_or(|destination| destination == "WEBSITE");
+        let experiences = INSTANT_EXPERIENCES.iter().filter(|_| takes_experiences);
+        for format in own_formats(destination).iter().chain(experiences) {
             let document = json!({
                 "name": format!("{objective} {}", launches.len()),
                 "objective": objective,
@@ -113,6 +123,11 @@ async fn every_objective_destination_and_format_launches_as_it_is_written() {
                     assert_eq!(value["app_destination"].as_str(), destination, "{creative}");
                 }
                 _ => {}
+            }
+            if format.contains("instant_experience") {
+                assert!(creative.to_string().contains("https://fb.com/canvas_doc/88"), "{creative}");
+                let products = format.contains("product_set").then_some("72");
+                assert_eq!(creative["product_set_id"].as_str(), products, "{creative}");
             }
             launches.push(json!({"document": document, "ids": ids}));
         }
@@ -234,6 +249,16 @@ fn broken() -> Vec<(&'static str, Value, &'static str)> {
             "budget_schedules",
         ),
         ("/budget_schedules", json!({"multiplier": 2}), "budget_schedules"),
+        (
+            "/ad_sets/0/ads/0/creative/link/instant_experience",
+            json!("88"),
+            "ad_sets[0].ads[0].creative.link.instant_experience",
+        ),
+        (
+            "/ad_sets/0/ads/1/creative/link/instant_experience",
+            json!("88"),
+            "ad_sets[0].ads[1].creative.link.instant_experience",
+        ),
         (
             "/ad_sets/0/ads/0/creative/link/more_messages",
             json!(["Two", "One"]),
@@ -430,7 +455,7 @@ fn set(document: &mut Value, pointer: &str, value: Value) {
 async fn every_broken_document_is_refused_where_it_is_broken_without_asking_meta() {
     let scenario = Scenario::synced().await.unwrap();
     let sim = scenario.sim().unwrap();
-    let mut good = large(&sim.account().page_id);
+    let mut good = large(&sim.account().page_id, ["11", "12"]);
     set(&mut good, "/ad_sets/1/ads/1/creative/link/video", json!("77"));
     for card in [0, 1] {
         set(&mut good, &format!("/ad_sets/0/ads/1/creative/link/cards/{card}/image"), json!("a1b2"));

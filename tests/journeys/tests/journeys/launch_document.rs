@@ -44,8 +44,8 @@ fn node(scenario: &Scenario, launch: &Value, path: &str) -> Value {
     scenario.sim().unwrap().node(step["id"].as_str().unwrap()).unwrap()
 }
 
-/// A campaign with everything that a document can say.
-pub(super) fn large(page: &str) -> Value {
+/// A campaign with everything that a document can say, for one of two audiences and not for the other.
+pub(super) fn large(page: &str, [audience, excluded]: [&str; 2]) -> Value {
     let ad = |name: &str, link: Value| json!({"name": name, "url_tags": "utm_source=meta", "creative": {"link": link}});
     let link = json!({"page": page, "link": "https://example.com/a", "message": "One"});
     let cards = json!({
@@ -74,7 +74,7 @@ pub(super) fn large(page: &str) -> Value {
                     "excluded_regions": ["77"],
                     "age_min": 20, "age_max": 40, "gender": "female", "locales": [6],
                     "interests": ["6003139266461"], "behaviors": ["6002714895372"],
-                    "custom_audiences": ["11"], "excluded_custom_audiences": ["12"],
+                    "custom_audiences": [audience], "excluded_custom_audiences": [excluded],
                 },
                 "placements": {
                     "publisher_platforms": ["instagram"], "instagram_positions": ["reels"], "user_os": ["iOS"],
@@ -102,7 +102,8 @@ async fn one_document_becomes_several_ad_sets_and_ads_as_it_says() {
     let scenario = Scenario::synced().await.unwrap();
     let sim = scenario.sim().unwrap();
     let (image, video) = media(&scenario).await;
-    let document = large(&sim.account().page_id).to_string();
+    let audiences = sim.custom_audiences();
+    let document = large(&sim.account().page_id, [&audiences[0], &audiences[1]]).to_string();
     let document = document.replace("IMAGE", image.as_str()).replace("VIDEO", video.as_str());
     let document: Value = serde_json::from_str(&document).unwrap();
 
@@ -153,8 +154,8 @@ async fn one_document_becomes_several_ad_sets_and_ads_as_it_says() {
             "flexible_spec": [{
                 "interests": [{"id": "6003139266461"}], "behaviors": [{"id": "6002714895372"}],
             }],
-            "custom_audiences": [{"id": "11"}],
-            "excluded_custom_audiences": [{"id": "12"}],
+            "custom_audiences": [{"id": audiences[0]}],
+            "excluded_custom_audiences": [{"id": audiences[1]}],
             "publisher_platforms": ["instagram"], "instagram_positions": ["reels"], "user_os": ["iOS"],
             // Meta looks beyond the systems unless it is told not to.
             "targeting_automation": {"advantage_audience": 0, "individual_setting": {"device": 0}},
@@ -349,8 +350,9 @@ async fn what_meta_switches_on_by_itself_is_named_before_the_campaign_starts() {
 #[tokio::test]
 async fn a_large_launch_that_is_refused_late_leaves_nothing() {
     let scenario = Scenario::synced().await.unwrap();
-    let page = scenario.sim().unwrap().account().page_id;
-    let mut document = large(&page);
+    let (page, audiences) =
+        scenario.sim().map(|sim| (sim.account().page_id, sim.custom_audiences())).unwrap();
+    let mut document = large(&page, [&audiences[0], &audiences[1]]);
     document["ad_sets"][1]["ads"][1]["creative"] = json!({"creative_id": "999"});
     document["ad_sets"][0]["ads"][1]["creative"] = json!({"post_id": format!("{page}_77")});
     let launched = scenario.launch("late", &document).await.unwrap();
@@ -457,7 +459,7 @@ async fn a_dry_run_says_what_is_wrong_and_what_would_be_sent_and_creates_nothing
 }
 
 #[tokio::test]
-async fn a_dry_run_finds_what_the_library_lacks_and_budgets_that_meta_does_not_take() {
+async fn a_dry_run_finds_what_the_account_lacks_and_budgets_that_meta_does_not_take() {
     let scenario = Scenario::smallest().await.unwrap();
     let (image, video) = media(&scenario).await;
     let page = scenario.sim().unwrap().account().page_id;
@@ -500,5 +502,27 @@ async fn a_dry_run_finds_what_the_library_lacks_and_budgets_that_meta_does_not_t
     );
     let right = dry_run(&scenario, &path, &document(5_000, image.as_str(), video.as_str())).await;
     assert_eq!((&right["launchable"], &right["findings"]), (&json!(true), &json!([])));
+
+    let mut document = document(5_000, image.as_str(), video.as_str());
+    let audiences = format!("ad-accounts/{}/audiences", scenario.account().unwrap());
+    let listed = scenario.api().unwrap().call(Method::GET, &audiences, None).await.unwrap()["data"].take();
+    assert_eq!(
+        listed[1],
+        json!({
+            "id": scenario.sim().unwrap().custom_audiences()[1], "name": "Like the customers of last year",
+            "subtype": "LOOKALIKE", "people_from": 189_000, "people_to": 231_000, "ready": true,
+        })
+    );
+    assert_eq!(
+        (&listed[2]["ready"], &listed[2]["problem"], &listed[2]["people_from"]),
+        (&json!(false), &json!("This audience is too small."), &Value::Null)
+    );
+    document["ad_set"]["audience"] =
+        json!({"custom_audiences": [listed[0]["id"], "999"], "excluded_custom_audiences": [listed[2]["id"]]});
+    let unknown = dry_run(&scenario, &path, &document).await;
+    let finding = &unknown["findings"][0];
+    assert_eq!(finding["field"], "ad_set.audience.custom_audiences[1]", "{unknown}");
+    assert!(finding["message"].as_str().unwrap().contains("names 999"), "{unknown}");
+    assert_eq!(unknown["findings"].as_array().unwrap().len(), 1, "{unknown}");
     scenario.finish().await.unwrap();
 }

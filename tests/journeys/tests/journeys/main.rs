@@ -15,6 +15,7 @@ mod api_middleware;
 mod audit;
 mod backfill;
 mod breakdowns;
+mod budget_place;
 mod bulk;
 mod bulk_stop;
 mod change_outcomes;

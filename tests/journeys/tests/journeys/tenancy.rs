@@ -182,6 +182,7 @@ fn body_of(scenario: &Scenario, operation: &str) -> Value {
             json!({"name": "Shop", "source": "taboola", "currency": "EUR", "timezone": "Europe/Berlin"})
         }
         "duplicate_campaign" => json!({"name": "Copy"}),
+        "move_budget" => json!({"daily_budget": {"amount": 500, "currency": "SGD"}}),
         "add_ad_sets" => json!({"ad_sets": []}),
         "add_ads" => json!({"ads": []}),
         "create_bulk_change" => {

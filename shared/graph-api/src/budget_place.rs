@@ -1,0 +1,110 @@
+//! Moves a campaign's budget to its ad sets, and back.
+
+use std::collections::BTreeSet;
+
+use domain::FieldError;
+use domain::budget::{Budget, BudgetPlace, alive};
+use domain::entity::Entity;
+use domain::id::EntityId;
+use serde_json::{Value, json};
+
+use crate::client::UserClient;
+use crate::error::GraphError;
+use crate::launch::{STRATEGIES, needs_bid, needs_roas};
+
+/// With more ad sets a campaign keeps its budget. Source: Marketing API, "Campaign".
+const MAX_AD_SETS: usize = 70;
+
+/// Returns what Meta has against a budget's move, by what it shows of the campaign and its ad sets.
+pub fn check_move(campaign: &Entity, ad_sets: &[Entity], to: &BudgetPlace) -> Vec<FieldError> {
+    match (Budget::of(campaign), to) {
+        (None, BudgetPlace::Campaign { budget, bid_strategy }) => check_up(ad_sets, *budget, bid_strategy),
+        (Some(before), BudgetPlace::AdSets(budgets)) => check_down(ad_sets, before, budgets),
+        (Some(before), BudgetPlace::Campaign { budget, bid_strategy }) => {
+            let mut found = Vec::new();
+            if !budget.is_like(before) {
+                found.push(FieldError::new(budget.field(), keeps_kind(before, "the campaign")));
+            }
+            if campaign.bid_strategy.as_ref() != Some(bid_strategy) {
+                let message =
+                    "must be absent: the campaign holds its budget already, and PATCH changes how it bids";
+                found.push(FieldError::new("bid_strategy", message));
+            }
+            found
+        }
+        (None, BudgetPlace::AdSets(_)) => {
+            let message = "must be absent: the ad sets hold their budgets already, which PATCH changes";
+            vec![FieldError::new("ad_sets", message)]
+        }
+    }
+}
+
+fn keeps_kind(has: Budget, who: &str) -> String {
+    format!("must be a {}, as {who} has: Meta keeps the kind of a budget", has.field())
+}
+
+/// Checks a move from the ad sets to the campaign.
+fn check_up(ad_sets: &[Entity], budget: Budget, bid_strategy: &str) -> Vec<FieldError> {
+    let mut found = Vec::new();
+    if let Some(other) = alive(ad_sets).filter_map(Budget::of).find(|other| !other.is_like(budget)) {
+        found.push(FieldError::new(budget.field(), keeps_kind(other, "an ad set")));
+    }
+    if !STRATEGIES.contains(&bid_strategy) {
+        let message = format!("must be one of {}", STRATEGIES.join(", "));
+        found.push(FieldError::new("bid_strategy", message));
+    }
+    let bids_otherwise = |ad_set: &&Entity| {
+        needs_bid(bid_strategy) != ad_set.bid_amount.is_some()
+            || needs_roas(bid_strategy) != ad_set.min_roas.is_some()
+    };
+    if let Some(ad_set) = alive(ad_sets).find(bids_otherwise) {
+        let message = format!("must take the amounts that ad set {} bids with", ad_set.id);
+        found.push(FieldError::new("bid_strategy", message));
+    }
+    found
+}
+
+/// Checks a move from the campaign to the ad sets.
+fn check_down(ad_sets: &[Entity], before: Budget, budgets: &[(EntityId, Budget)]) -> Vec<FieldError> {
+    let mut found = Vec::new();
+    let mut left: BTreeSet<&EntityId> = alive(ad_sets).map(|ad_set| &ad_set.id).collect();
+    if left.len() > MAX_AD_SETS {
+        let message =
+            format!("must be absent: Meta moves no budget of a campaign with over {MAX_AD_SETS} ad sets");
+        return vec![FieldError::new("ad_sets", message)];
+    }
+    for (number, (id, budget)) in budgets.iter().enumerate() {
+        let at = |field: &str| format!("ad_sets[{number}].{field}");
+        if !left.remove(id) {
+            found.push(FieldError::new(at("id"), "must be an ad set of the campaign, once"));
+        }
+        if !budget.is_like(before) {
+            found.push(FieldError::new(at(budget.field()), keeps_kind(before, "the campaign")));
+        }
+    }
+    if !left.is_empty() {
+        let left: Vec<&str> = left.into_iter().map(EntityId::as_str).collect();
+        let message = format!("must have every ad set of the campaign, {} too", left.join(", "));
+        found.push(FieldError::new("ad_sets", message));
+    }
+    found
+}
+
+impl UserClient {
+    /// Moves the budget of a campaign. Idempotent, because it names targets.
+    pub async fn move_budget(&self, campaign: &EntityId, to: &BudgetPlace) -> Result<(), GraphError> {
+        let (amount, budgets);
+        let form = match to {
+            BudgetPlace::Campaign { budget, bid_strategy } => {
+                amount = budget.amount().to_string();
+                vec![(budget.field(), amount.as_str()), ("bid_strategy", bid_strategy.as_str())]
+            }
+            BudgetPlace::AdSets(ad_sets) => {
+                let of_ad_set = |(id, budget): &(EntityId, Budget)| json!({"adset_id": id, budget.field(): budget.amount()});
+                budgets = ad_sets.iter().map(of_ad_set).collect::<Value>().to_string();
+                vec![("adset_budgets", budgets.as_str())]
+            }
+        };
+        self.update(campaign.as_str(), &form).await
+    }
+}
