@@ -28,6 +28,8 @@ SINCE = ["2026-10-20", "2026-11-02"]
 UNTIL = ["2026-11-02", "2026-11-20"]
 SCHEDULE_AT = ["2026-12-24T09:00:00", "2027-03-01T00:30"]
 TIMEZONE = ["Asia/Singapore", "Europe/Berlin"]
+# What bulk changes set.
+NEW_NAME = {"name": {"suffix": "."}}
 
 
 def existing_values(path, method, name):
@@ -116,11 +118,9 @@ def before_load_schema(context, raw_schema):
     schemas = raw_schema["components"]["schemas"]
     restrict_query(schemas)
     restrict_launch(schemas)
-    # A preview needs less of a document than a launch.
-    seen = copy.deepcopy(schemas["LaunchSpec"])
-    seen["required"].remove("daily_budget")
+    # Launches send documents of every kind; a preview reads the same ones.
     preview = raw_schema["paths"]["/v1/workspaces/{workspace}/ad-accounts/{ad_account}/previews"]["post"]
-    preview["requestBody"]["content"]["application/json"]["schema"] = seen
+    preview["requestBody"]["content"]["application/json"]["schema"] = {"enum": [SYSTEM["launch_document"]]}
     restrict_changes(raw_schema)
     # Ad sets must be of the campaign.
     del schemas["Duplicate"]["properties"]["ad_sets"]
@@ -172,6 +172,8 @@ def restrict_changes(raw_schema):
             if field in properties:
                 properties[field] = {"enum": real}
         operation["requestBody"]["content"]["application/json"]["schema"] = schema
+    # The same values for many objects are read by the same code.
+    raw_schema["components"]["schemas"]["ChangeOfMany"]["properties"]["set"] = {"enum": [NEW_NAME]}
 
 
 def restrict_launch(schemas):
@@ -342,6 +344,10 @@ def before_call(context, case, kwargs):
     operation = case.operation.definition.raw["operationId"]
     if operation in SYSTEM["next_page"] and uses_real_data(case):
         case.query = SYSTEM["next_page"][operation]
+    if case.meta.generation.mode.is_positive and case.path_parameters.get("ad_account") != SYSTEM["ad_account"]:
+        # Links lead to other ad accounts, too, which have none of these.
+        for name in ("campaign_id", "adset_id"):
+            case.query.pop(name, None)
     if case.meta.generation.mode.is_positive and "ids" in case.query:
         # Ids belong to a level.
         level = {"list_adsets": "adsets", "list_ads": "ads", "list_thumbnails": "ads"}.get(operation, "campaigns")
@@ -355,7 +361,7 @@ def before_call(context, case, kwargs):
             case.headers["X-Hub-Signature-256"] = f"sha256={signature}"
         case "create_bulk_change" if case.meta.generation.mode.is_positive:
             # Each object must exist, and may be named once.
-            campaigns = {"level": "campaign", "ids": SYSTEM["campaigns"][:2], "set": {"name": {"suffix": "."}}}
+            campaigns = {"level": "campaign", "ids": SYSTEM["campaigns"][:2], "set": NEW_NAME}
             case.body = {"changes": [campaigns]}
         case "deauthorize" | "delete_data" if uses_real_data(case):
             case.body = {"signed_request": STRANGER}

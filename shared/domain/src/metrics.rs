@@ -399,11 +399,6 @@ impl Metric {
     pub fn is_rate(&self) -> bool {
         matches!(self, Self::Ctr | Self::LinkCtr | Self::ConversionRate)
     }
-
-    /// Returns whether it is an amount of money, in major units of a currency.
-    pub fn is_money(&self) -> bool {
-        !self.is_count() && !self.is_rate() && *self != Self::Roas
-    }
 }
 
 impl FromStr for Metric {

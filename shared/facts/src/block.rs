@@ -155,11 +155,12 @@ impl Block {
                 rows.resize(rows.len() + count, object);
             }
         }
-        let binding = digest(&core[..reader.position()]);
+        let objects_end = reader.position();
         let mut block = Self { objects, rows, segments: Vec::new(), columns: Vec::new() };
         block.read_columns(&mut reader)?;
+        let binding = detail.map(|_| digest(&core[..objects_end]));
         block.segments.push(core);
-        if let Some(detail) = detail {
+        if let (Some(detail), Some(binding)) = (detail, binding) {
             let detail = decompress(detail)?;
             let mut reader = format_reader(&detail)?;
             if reader.len()? != block.rows.len() || reader.take(binding.len())? != binding {

@@ -23,14 +23,6 @@ impl BlockLevel {
         }
     }
 
-    /// Returns the stored level from which numbers of a level are summed.
-    pub fn source_of(level: Level, with_detail: bool) -> Self {
-        match level {
-            Level::Account | Level::Campaign if !with_detail => Self::Campaign,
-            _ => Self::Ad,
-        }
-    }
-
     /// The number of levels of ids in a block: campaign; or campaign, ad set and ad.
     pub(crate) fn depth(self) -> usize {
         match self {

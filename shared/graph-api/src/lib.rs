@@ -24,7 +24,6 @@ pub mod account;
 pub mod activity;
 pub mod batch;
 pub mod budget;
-pub mod budget_place;
 pub mod copy;
 pub mod creative;
 pub mod custom_audience;

@@ -1,4 +1,4 @@
-//! Webhook subscriptions: to object types, and to single ad accounts and Pages.
+//! Webhook subscriptions: to object types, and to single ad accounts.
 //!
 //! Both are needed (Graph API, "Webhooks"; Marketing API, "Ad account subscribed apps"): the app subscribes to the
 //! fields of an object type, and then to each single object. [`crate::webhook`] parses the deliveries.
@@ -9,10 +9,6 @@ use serde::Deserialize;
 
 use crate::client::{Graph, UserClient};
 use crate::error::GraphError;
-use crate::id::PageId;
-
-/// The field of a Page that reports new leads.
-const LEADS_FIELD: &str = "leadgen";
 
 /// Fields of campaigns, ad sets and ads that we mirror and that people edit. Statuses have a push of their own.
 const MIRRORED_FIELDS: [&str; 4] = ["name", "objective", "daily_budget", "lifetime_budget"];
@@ -87,13 +83,11 @@ struct Field {
     name: String,
 }
 
-/// An app that is subscribed to an ad account or Page; the two edges return its id under different names.
+/// An app that is subscribed to an ad account.
 #[derive(Deserialize)]
 struct App {
     #[serde(alias = "app_id")]
     id: String,
-    #[serde(default)]
-    subscribed_fields: Vec<String>,
 }
 
 /// A subscription of the app to events in one ad account.
@@ -129,14 +123,6 @@ impl Graph {
     pub async fn subscriptions(&self) -> Result<Vec<Subscription>, GraphError> {
         let rows: Data<Row> = self.as_app().get(&self.subscriptions_path(), &[]).await?;
         Ok(rows.data.into_iter().map(Subscription::from).collect())
-    }
-
-    /// Ends the subscription to these fields of an object type; to all of them when none is named.
-    pub async fn unsubscribe(&self, topic: &Topic, fields: &[&str]) -> Result<(), GraphError> {
-        let fields = fields.join(",");
-        let mut query = vec![("object", topic.as_str())];
-        query.extend(Some(("fields", fields.as_str())).filter(|(_, fields)| !fields.is_empty()));
-        self.as_app().delete(&self.subscriptions_path(), &query).await
     }
 
     fn subscriptions_path(&self) -> String {
@@ -183,37 +169,11 @@ impl UserClient {
 
     /// Returns whether the app is subscribed to an ad account.
     pub async fn is_subscribed_to_account(&self, account: &AdAccountId) -> Result<bool, GraphError> {
-        Ok(self.find_own_app(&subscribed_apps_path(account)).await?.is_some())
-    }
-
-    /// Ends the app's subscription to an ad account.
-    pub async fn unsubscribe_account(&self, account: &AdAccountId) -> Result<(), GraphError> {
-        self.delete(&subscribed_apps_path(account), &[("app_id", &self.graph().config().app_id)]).await
-    }
-
-    /// Subscribes the app to a Page's leads. Needs the Page's own token, with `leads_retrieval` and
-    /// `pages_manage_metadata`.
-    pub async fn subscribe_leads(&self, page: &PageId) -> Result<(), GraphError> {
-        self.update(&subscribed_apps_path(page), &[("subscribed_fields", LEADS_FIELD)]).await
-    }
-
-    /// Returns whether the app is subscribed to a Page's leads.
-    pub async fn is_subscribed_to_leads(&self, page: &PageId) -> Result<bool, GraphError> {
-        let app = self.find_own_app(&subscribed_apps_path(page)).await?;
-        Ok(app.is_some_and(|app| app.subscribed_fields.iter().any(|field| field == LEADS_FIELD)))
-    }
-
-    /// Ends the app's subscription to a Page.
-    pub async fn unsubscribe_page(&self, page: &PageId) -> Result<(), GraphError> {
-        self.delete(&subscribed_apps_path(page), &[]).await
-    }
-
-    async fn find_own_app(&self, path: &str) -> Result<Option<App>, GraphError> {
-        let apps: Data<App> = self.get(path, &[]).await?;
-        Ok(apps.data.into_iter().find(|app| app.id == self.graph().config().app_id))
+        let apps: Data<App> = self.get(&subscribed_apps_path(account), &[]).await?;
+        Ok(apps.data.into_iter().any(|app| app.id == self.graph().config().app_id))
     }
 }
 
-fn subscribed_apps_path(object: impl std::fmt::Display) -> String {
-    format!("{object}/subscribed_apps")
+fn subscribed_apps_path(account: &AdAccountId) -> String {
+    format!("{account}/subscribed_apps")
 }

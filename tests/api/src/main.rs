@@ -4,6 +4,7 @@
 use std::io::{BufRead, Write};
 
 use anyhow::Context;
+use graph_sim::AccountArgs;
 use http::Method;
 use journeys::Scenario;
 use local::demo::{ApiClient, WORKSPACE};
@@ -13,7 +14,9 @@ use serde_json::{Value, json};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let scenario = Scenario::synced().await?;
+    // Requests have it measured again and again.
+    let small = AccountArgs { campaigns: 20, adsets: 24, ads: 40, days: 40, ..AccountArgs::default() };
+    let scenario = Scenario::of_account(small).await?;
     writeln!(std::io::stdout(), "{}", describe_system(&scenario).await?)
         .context("standard output cannot be written")?;
     let ended = tokio::task::spawn_blocking(|| std::io::stdin().lock().lines().for_each(drop));

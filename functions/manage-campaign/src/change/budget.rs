@@ -6,7 +6,7 @@ use domain::entity::{Entity, Level};
 use domain::id::EntityId;
 use domain::money::{Currency, Money};
 use domain::{Error, FieldError};
-use graph_api::budget_place::check_move;
+use graph_api::budget::check_move;
 use http::{HeaderMap, Method, StatusCode};
 use middleware::user_event;
 use runtime::endpoint::{self, Endpoint};

@@ -8,7 +8,6 @@ use reqwest::Method;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::account::digits;
 use crate::call::{Call, Effect, File};
 use crate::client::UserClient;
 use crate::error::GraphError;
@@ -58,28 +57,9 @@ impl UserClient {
         bytes: Bytes,
     ) -> Result<Image, GraphError> {
         let file = File { field: "filename", name: name.to_owned(), bytes };
-        self.post_image(account, &[], Some(&file)).await
-    }
-
-    /// Copies an image from another ad account that the token can access.
-    pub async fn copy_image(
-        &self,
-        account: &AdAccountId,
-        from: &AdAccountId,
-        hash: &ImageHash,
-    ) -> Result<Image, GraphError> {
-        let from = json!({"source_account_id": digits(from), "hash": hash}).to_string();
-        self.post_image(account, &[("copy_from", &from)], None).await
-    }
-
-    async fn post_image(
-        &self,
-        account: &AdAccountId,
-        params: &[(&str, &str)],
-        file: Option<&File>,
-    ) -> Result<Image, GraphError> {
         let path = format!("{account}/adimages");
-        let call = Call { method: Method::POST, path: &path, params, file, effect: Effect::Set };
+        let call =
+            Call { method: Method::POST, path: &path, params: &[], file: Some(&file), effect: Effect::Set };
         let added: AddedImages = decode(&self.send_with_retry(&call).await?)?;
         added.images.into_values().next().ok_or_else(|| GraphError::UnexpectedShape {
             at: "images".to_owned(),
@@ -111,10 +91,5 @@ impl UserClient {
             vec![("fields", FIELDS.to_owned())],
             PAGE_ROWS,
         )
-    }
-
-    /// Deletes an image. Succeeds when it is already gone; Meta refuses while a creative uses it.
-    pub async fn remove_image(&self, account: &AdAccountId, hash: &ImageHash) -> Result<(), GraphError> {
-        self.delete(&format!("{account}/adimages"), &[("hash", hash.as_str())]).await
     }
 }

@@ -195,11 +195,6 @@ impl UserClient {
         let query = vec![("fields", "id,uri,is_preferred,width,height".to_owned())];
         Pages::new(self.clone(), format!("{id}/thumbnails"), query, 100).all().await
     }
-
-    /// Deletes a video. Succeeds when it is already gone.
-    pub async fn remove_video(&self, id: &VideoId) -> Result<(), GraphError> {
-        self.delete(id.as_str(), &[]).await
-    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Webhook subscriptions of the app, of ad accounts and of Pages.
+//! Webhook subscriptions of the app and of ad accounts.
 
 use graph_api::GraphError;
 use graph_api::subscription::{Subscription, Topic};
@@ -49,22 +49,16 @@ async fn the_app_subscribes_to_fields_once_its_callback_agrees() {
         fields: fields.map(str::to_owned).to_vec(),
     };
     assert_eq!(meta.graph.subscriptions().await.unwrap(), [expected]);
-    meta.graph.unsubscribe(&Topic::AdAccount, &fields[..1]).await.unwrap();
-    assert_eq!(meta.graph.subscriptions().await.unwrap()[0].fields, [fields[1]]);
-    meta.graph.unsubscribe(&Topic::AdAccount, &[]).await.unwrap();
-    assert!(meta.graph.subscriptions().await.unwrap().is_empty());
 }
 
 #[tokio::test]
-async fn the_app_is_subscribed_to_an_ad_account_until_it_unsubscribes() {
+async fn the_app_subscribes_to_an_ad_account_once() {
     let meta = Meta::start().await;
     let (caller, account) = (meta.caller(), meta.account());
     assert!(!caller.is_subscribed_to_account(&account).await.unwrap());
     caller.subscribe_account(&account).await.unwrap();
     caller.subscribe_account(&account).await.unwrap();
     assert!(caller.is_subscribed_to_account(&account).await.unwrap());
-    caller.unsubscribe_account(&account).await.unwrap();
-    assert!(!caller.is_subscribed_to_account(&account).await.unwrap());
 }
 
 #[tokio::test]
@@ -75,18 +69,4 @@ async fn edits_of_what_is_mirrored_are_subscribed_to_once() {
     let calls = meta.sim.calls();
     caller.subscribe_to_edits(&account).await.unwrap();
     assert_eq!(meta.sim.calls() - calls, 1, "nothing is missing");
-}
-
-#[tokio::test]
-async fn leads_need_the_token_of_who_manages_the_page() {
-    let meta = Meta::start().await;
-    let page = meta.sim.account().page_id.parse().unwrap();
-    let refused = meta.caller().subscribe_leads(&page).await;
-    assert!(matches!(refused, Err(GraphError::NeedPermission(_))), "{refused:?}");
-    let token = meta.sim.issue_token("7", &["pages_manage_metadata", "leads_retrieval"]);
-    let caller = meta.graph.on_behalf_of(token.into());
-    caller.subscribe_leads(&page).await.unwrap();
-    assert!(caller.is_subscribed_to_leads(&page).await.unwrap());
-    caller.unsubscribe_page(&page).await.unwrap();
-    assert!(!caller.is_subscribed_to_leads(&page).await.unwrap());
 }
