@@ -120,7 +120,11 @@ impl UserClient {
             }
         }
         for (id, places) in self.unknown_audiences(spec).await? {
-            add(&mut found, places, &format!("names {id}, which is no custom audience that Meta shows here"));
+            add(
+                &mut found,
+                places,
+                &format!("names {id}, which Meta shows as no custom audience; GET audiences lists them"),
+            );
         }
         // Ads may share what they show.
         let mut seen = HashSet::new();
