@@ -398,16 +398,23 @@ impl AccountClient {
     pub async fn refresh_descendants(&self, level: Level, id: &EntityId) -> Result<Vec<Entity>, Error> {
         let mut descendants = Vec::new();
         for below in [Level::AdSet, Level::Ad].into_iter().filter(|below| *below > level) {
-            let fetch_number = self.table.begin_fetch(&self.workspace, &self.account.id).await?;
-            let mut pages = self.list_descendants(below, (level, id));
-            while let Some(page) = self.next_entities(&mut pages).await? {
-                for entity in page {
-                    let stored = StoredEntity { entity, fetch_number, hidden: false };
-                    self.table.upsert_entity(&self.workspace, &self.account.id, &stored).await?;
-                    descendants.push(stored.entity);
-                }
-            }
+            descendants.extend(self.refresh_below((level, id), below).await?);
         }
         Ok(descendants)
+    }
+
+    /// [`Self::refresh_descendants`] of one level.
+    pub async fn refresh_below(&self, above: (Level, &EntityId), level: Level) -> Result<Vec<Entity>, Error> {
+        let mut below = Vec::new();
+        let fetch_number = self.table.begin_fetch(&self.workspace, &self.account.id).await?;
+        let mut pages = self.list_descendants(level, above);
+        while let Some(page) = self.next_entities(&mut pages).await? {
+            for entity in page {
+                let stored = StoredEntity { entity, fetch_number, hidden: false };
+                self.table.upsert_entity(&self.workspace, &self.account.id, &stored).await?;
+                below.push(stored.entity);
+            }
+        }
+        Ok(below)
     }
 }

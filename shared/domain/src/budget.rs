@@ -74,6 +74,17 @@ impl BudgetPlace {
         }
     }
 
+    /// Returns whether the same campaign or ad sets hold the budget, whatever it is. Both are [sorted](Self::sorted).
+    pub fn has_holders_of(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Campaign { .. }, Self::Campaign { .. }) => true,
+            (Self::AdSets(ours), Self::AdSets(others)) => {
+                ours.iter().map(|(id, _)| id).eq(others.iter().map(|(id, _)| id))
+            }
+            _ => false,
+        }
+    }
+
     /// Returns it with the ad sets in the order of their ids.
     #[must_use]
     pub fn sorted(mut self) -> Self {

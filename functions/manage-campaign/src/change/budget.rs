@@ -85,7 +85,7 @@ impl ManageCampaign {
         let client = self.connector.open(workspace, &account.id, Purpose::Action).await?;
         let moved = async {
             let campaign = shown(&client, &request, &entity, account.currency).await?;
-            let ad_sets = client.refresh_descendants(Level::Campaign, &id).await?;
+            let ad_sets = client.refresh_below((Level::Campaign, &id), Level::AdSet).await?;
             let to = budgets.place(&campaign, &ad_sets).map_err(|mistake| Error::Invalid(vec![mistake]))?;
             // Mistakes are named where they are in the request.
             let mistakes = check_move(&campaign, &ad_sets, &to);
@@ -102,7 +102,7 @@ impl ManageCampaign {
             let moved = client.move_budget(&id, &to).await;
             let read = async {
                 let campaign = client.refresh(Level::Campaign, &id).await?;
-                let ad_sets = client.refresh_descendants(Level::Campaign, &id).await?;
+                let ad_sets = client.refresh_below((Level::Campaign, &id), Level::AdSet).await?;
                 Ok::<_, Error>(campaign.map(|campaign| (BudgetPlace::of(&campaign, &ad_sets), campaign)))
             };
             let later = async |what: &str| {
@@ -120,10 +120,10 @@ impl ManageCampaign {
             }
             match read.await {
                 Ok(Some((place, campaign))) if place == to => Ok(campaign),
-                Ok(Some((place, _))) if place != before => Err(Error::RejectedByPlatform(format!(
-                    "Meta confirmed the move, and shows {}",
-                    json!(place)
-                ))),
+                // What lags shows what was before, or the budgets of some ad sets only.
+                Ok(Some((place, _))) if place != before && place.has_holders_of(&to) => Err(
+                    Error::RejectedByPlatform(format!("Meta confirmed the move, and shows {}", json!(place))),
+                ),
                 Ok(_) | Err(Error::Unavailable(_) | Error::RateLimited { .. }) => later("was made").await,
                 Err(error) => Err(error),
             }
