@@ -40,7 +40,7 @@ pub(crate) struct NewBudgetPlace {
     bid_strategy: Option<String>,
     /// The budget of each ad set of the campaign, deleted ones left out. They bid as the campaign does.
     #[serde(default)]
-    #[cfg_attr(feature = "describe", schemars(length(max = 70)))]
+    #[cfg_attr(feature = "describe", schemars(length(min = 1, max = 70)))]
     ad_sets: Option<Vec<AdSetBudget>>,
 }
 
@@ -160,6 +160,9 @@ impl NewBudgetPlace {
                 mistakes.push(FieldError::new(field, "must be absent: the ad sets get the budget"));
             }
         }
+        if ad_sets.is_empty() {
+            mistakes.push(FieldError::new("ad_sets", "must have the ad sets of the campaign"));
+        }
         let mut budgets = Vec::new();
         for (number, AdSetBudget { id, daily_budget, lifetime_budget }) in ad_sets.into_iter().enumerate() {
             match budget(&format!("ad_sets[{number}]."), daily_budget, lifetime_budget, currency) {
@@ -208,7 +211,8 @@ impl Budgets {
             alive(ad_sets).filter_map(|ad_set| ad_set.bid_strategy.as_deref()).collect();
         of_ad_sets.dedup();
         let all = if let [all] = of_ad_sets[..] { Some(all.to_owned()) } else { None };
-        let bid_strategy = bid_strategy.or(campaign.bid_strategy.clone()).or(all).ok_or_else(|| {
+        let own = campaign.bid_strategy.clone().filter(|_| Budget::of(campaign).is_some());
+        let bid_strategy = bid_strategy.or(own).or(all).ok_or_else(|| {
             FieldError::new("bid_strategy", "must be there: the ad sets do not all bid in the same way")
         })?;
         Ok(BudgetPlace::Campaign { budget, bid_strategy })

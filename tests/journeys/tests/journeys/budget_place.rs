@@ -62,6 +62,7 @@ async fn a_budget_moves_to_the_ad_sets_and_back() {
     );
     let other = json!({"lifetime_budget": money(9_000), "bid_strategy": "COST_CAP"});
     assert_eq!(fields(&send(&other).await.1), ["lifetime_budget", "bid_strategy"]);
+    assert_eq!(fields(&send(&json!({"ad_sets": []})).await.1), ["ad_sets"]);
     assert_eq!(sent(), before);
 
     let (status, moved) = send(&of_each(3_000, 4_000)).await;
