@@ -100,8 +100,9 @@ impl BulkObject {
         if shown.status == Some(Status::Deleted) {
             self.settle(BulkObjectState::Gone, "it was deleted".to_owned());
         } else if now == self.after {
-            let was_sent = self.state == BulkObjectState::Sent;
-            self.state = if was_sent { BulkObjectState::Done } else { BulkObjectState::Unchanged };
+            // What the platform never took was done by somebody else: an undo leaves it.
+            let is_ours = !self.is_waiting();
+            self.state = if is_ours { BulkObjectState::Done } else { BulkObjectState::Unchanged };
         } else if now != self.before {
             self.settle(
                 BulkObjectState::ChangedMeanwhile,
@@ -140,5 +141,35 @@ impl BulkObject {
             held_up: false,
             ..self.clone()
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_was_sent_and_may_have_been_taken_counts_as_done() {
+        let renamed = |name: &str| Changes { name: Some(name.to_owned()), ..Changes::default() };
+        let id: EntityId = "7".parse().unwrap();
+        let shown = Entity { name: Some("New".to_owned()), ..Entity::new(Level::Campaign, id.clone()) };
+        let decided = |state, held_up| {
+            let (before, after) = (renamed("Old"), renamed("New"));
+            let mut object = BulkObject {
+                level: Level::Campaign,
+                id: id.clone(),
+                name: None,
+                before,
+                after,
+                state,
+                held_up,
+                reason: None,
+            };
+            assert!(!object.decide(&shown));
+            object.state
+        };
+        assert_eq!(decided(BulkObjectState::Sent, false), BulkObjectState::Done);
+        assert_eq!(decided(BulkObjectState::Pending, false), BulkObjectState::Unchanged);
+        assert_eq!(decided(BulkObjectState::Sent, true), BulkObjectState::Unchanged, "Meta asked to wait");
     }
 }

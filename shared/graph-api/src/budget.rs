@@ -143,7 +143,8 @@ impl UserClient {
             BudgetPlace::AdSets(ad_sets) => {
                 let of_ad_set = |(id, budget): &(EntityId, Budget)| json!({"adset_id": id, budget.field(): budget.amount()});
                 budgets = ad_sets.iter().map(of_ad_set).collect::<Value>().to_string();
-                vec![("adset_budgets", budgets.as_str())]
+                // Otherwise they might lend each other up to a fifth.
+                vec![("adset_budgets", budgets.as_str()), ("is_adset_budget_sharing_enabled", "false")]
             }
         };
         self.update(campaign.as_str(), &form).await

@@ -259,7 +259,10 @@ impl ManageCampaign {
                     left.add(number, error);
                 }
                 Err(error) => {
-                    object.settle(BulkObjectState::Rejected, error.public_detail());
+                    // One that was sent before may have been taken then.
+                    let is_first = waiting.contains(&number);
+                    let state = if is_first { BulkObjectState::Rejected } else { BulkObjectState::Unknown };
+                    object.settle(state, error.public_detail());
                     ended.push(number);
                 }
             }

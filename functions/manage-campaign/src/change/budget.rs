@@ -99,11 +99,18 @@ impl ManageCampaign {
             let event = user_event(&session, "campaign.budget_moved", format!("campaign/{id}"))?;
             let event = event.in_account(&account.id).with_change(json!(before), json!(to));
             let event = self.connector.table.record_intent(workspace, event, self.host.clock.now()).await?;
-            let moved = client.move_budget(&id, &to).await;
-            let read = async {
+            let read = async || {
                 let campaign = client.refresh(Level::Campaign, &id).await?;
                 let ad_sets = client.refresh_below((Level::Campaign, &id), Level::AdSet).await?;
                 Ok::<_, Error>(campaign.map(|campaign| (BudgetPlace::of(&campaign, &ad_sets), campaign)))
+            };
+            let moved = match client.move_budget(&id, &to).await {
+                // The answer to it was lost, and Meta refuses what has been done already.
+                Err(error @ Error::RejectedByPlatform(_)) => match read().await {
+                    Ok(Some((place, _))) if place == to => Ok(()),
+                    _ => Err(error),
+                },
+                moved => moved,
             };
             let later = async |what: &str| {
                 self.read_later(workspace, &account.id, whole_account(&account.id)).await?;
@@ -118,7 +125,7 @@ impl ManageCampaign {
                 }
                 Err(error) => return Err(error),
             }
-            match read.await {
+            match read().await {
                 Ok(Some((place, campaign))) if place == to => Ok(campaign),
                 // What lags shows what was before, or the budgets of some ad sets only.
                 Ok(Some((place, _))) if place != before && place.has_holders_of(&to) => Err(
@@ -184,7 +191,10 @@ fn budget(
         (Some(money), None) => (Budget::Daily(money.amount), money),
         (None, Some(money)) => (Budget::Lifetime(money.amount), money),
         (None, None) => {
-            let message = "must be there, or a lifetime_budget, or ad_sets with the budget of each";
+            let message = match at {
+                "" => "must be there, or a lifetime_budget, or ad_sets with the budget of each",
+                _ => "must be there, or a lifetime_budget",
+            };
             return Err(FieldError::new(format!("{at}daily_budget"), message));
         }
         (Some(_), Some(_)) => {
@@ -213,7 +223,7 @@ impl Budgets {
         let all = if let [all] = of_ad_sets[..] { Some(all.to_owned()) } else { None };
         let own = campaign.bid_strategy.clone().filter(|_| Budget::of(campaign).is_some());
         let bid_strategy = bid_strategy.or(own).or(all).ok_or_else(|| {
-            FieldError::new("bid_strategy", "must be there: the ad sets do not all bid in the same way")
+            FieldError::new("bid_strategy", "must be there: no bid strategy is that of all its ad sets")
         })?;
         Ok(BudgetPlace::Campaign { budget, bid_strategy })
     }
