@@ -286,13 +286,18 @@ impl GraphError {
         matches!(self, Self::Transient(_))
     }
 
-    /// Returns the error of a write that was tried before: a try that may have taken effect still may have when Meta only
-    /// asks to wait at the next one. So after [`Self::RateLimited`] nothing was written.
+    /// Returns the error of a write that was tried before: a try that may have taken effect still may have when Meta asks to
+    /// wait at the next one, or refuses it. So after these nothing was written.
     pub(crate) fn after(self, earlier: Option<Self>) -> Self {
-        match (self, earlier) {
-            (Self::RateLimited { .. }, Some(earlier @ Self::Transient(_))) => earlier,
-            (error, _) => error,
-        }
+        let is_refusal = matches!(
+            self,
+            Self::RateLimited { .. }
+                | Self::InvalidInput(_)
+                | Self::NeedPermission(_)
+                | Self::Reconnect(_)
+                | Self::Blocked(_)
+        );
+        earlier.filter(|earlier| is_refusal && earlier.is_retryable()).unwrap_or(self)
     }
 }
 

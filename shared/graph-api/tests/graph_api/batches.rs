@@ -88,7 +88,7 @@ async fn what_reads_or_sets_is_sent_again_and_what_creates_is_not() {
 
 /// An update whose answer is lost may have been made, whatever Meta says to the next try.
 #[tokio::test]
-async fn a_throttle_after_a_lost_answer_does_not_say_that_nothing_was_written() {
+async fn what_meta_says_after_a_lost_answer_does_not_mean_that_nothing_was_written() {
     let meta = Meta::start().await;
     let ads = ad_ids(&meta).await;
     let throttle = || FaultKind::Throttle { limit: ThrottleKind::Management, minutes: 5 };
@@ -98,11 +98,12 @@ async fn a_throttle_after_a_lost_answer_does_not_say_that_nothing_was_written() 
     let answers = meta.caller().batch::<serde_json::Value>(&items).await;
     assert!(matches!(answers[0], Err(GraphError::Transient(_))), "{answers:?}");
     assert_eq!(meta.sim.node(ads[0].as_str()).unwrap()["name"], "Written");
-    // As well of a call of its own; and one that was only refused was not made.
+    // As well of a call of its own, and where the repetition is refused; and one that was only refused was not made.
     let meta = Meta::start().await;
     let ads = ad_ids(&meta).await;
     meta.sim.fail_next(fault("POST", ads[1].as_str(), FaultKind::LostResponse));
-    meta.sim.fail_next(fault("POST", ads[1].as_str(), throttle()));
+    let refused = FaultKind::ErrorResponse(ErrorResponse::new(100, None));
+    meta.sim.fail_next(fault("POST", ads[1].as_str(), refused));
     let alone = meta.caller().update(ads[1].as_str(), &[("name", "Written")]).await;
     assert!(matches!(alone, Err(GraphError::Transient(_))), "{alone:?}");
     assert_eq!(meta.sim.node(ads[1].as_str()).unwrap()["name"], "Written");
