@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::FEATURES;
+use super::content::INSTANT_EXPERIENCE_LINK;
 
 /// What a creative like it is made of: what AdCreative of v26 shows and `POST act_X/adcreatives` takes, but for what names it,
 /// and pictures that Meta makes of the rest.
@@ -67,7 +68,8 @@ fn switch_off(creative: &mut Map<String, Value>) {
     }
     let leads_to_website = ["link_data", "video_data", "template_data"].iter().any(|part| {
         let data = creative.get("object_story_spec").map_or(&Value::Null, |story| &story[part]);
-        data["link"].is_string() || data["call_to_action"]["value"]["link"].is_string()
+        let links = [&data["link"], &data["call_to_action"]["value"]["link"]];
+        links.into_iter().filter_map(Value::as_str).any(|link| !link.starts_with(INSTANT_EXPERIENCE_LINK))
     });
     if leads_to_website {
         let website = json!({"destination_type": "WEBSITE_AND_SHOP_OPT_OUT"});

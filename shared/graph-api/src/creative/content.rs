@@ -19,7 +19,7 @@ const LEAD_FORM_LINK: &str = "http://fb.me/";
 
 /// The beginning of the link that Meta wants for an ad that opens an Instant Experience, which it once called a canvas.
 /// Source: Marketing API, "Collection Ads".
-const INSTANT_EXPERIENCE_LINK: &str = "https://fb.com/canvas_doc/";
+pub(super) const INSTANT_EXPERIENCE_LINK: &str = "https://fb.com/canvas_doc/";
 
 /// The button of an ad that opens an Instant Experience, where the document names none.
 const INSTANT_EXPERIENCE_BUTTON: &str = "LEARN_MORE";

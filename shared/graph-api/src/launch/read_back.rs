@@ -113,7 +113,8 @@ impl UserClient {
                 source.remove("daily_budget");
             }
             if let Some(schedules) = source.remove("budget_schedules") {
-                source.insert("budget_schedules".to_owned(), without_ids(schedules));
+                let schedules = to_be_copied(schedules, self.graph().now());
+                source.extend(schedules.map(|schedules| ("budget_schedules".to_owned(), schedules)));
             }
             if let Some(creative) = source.get_mut("creative").and_then(Value::as_object_mut) {
                 creative.remove("id");
@@ -140,13 +141,18 @@ fn asked_of(form: Vec<(&'static str, String)>) -> Map<String, Value> {
     asked
 }
 
-/// Returns the budget schedules of an edge without what a copy has of its own.
-fn without_ids(mut edge: Value) -> Value {
-    let mut schedules = edge["data"].take();
-    for schedule in schedules.as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
+/// Returns the budget schedules of an edge that a copy should have: not those that are over, and without ids of their own.
+fn to_be_copied(mut edge: Value, now: Timestamp) -> Option<Value> {
+    let Value::Array(mut schedules) = edge["data"].take() else { return None };
+    let is_over = |schedule: &Value| {
+        let end = schedule["time_end"].as_str().and_then(|end| end.parse::<Timestamp>().ok());
+        end.is_some_and(|end| end <= now)
+    };
+    schedules.retain(|schedule| !is_over(schedule));
+    for schedule in schedules.iter_mut().filter_map(Value::as_object_mut) {
         schedule.remove("id");
     }
-    json!({"data": schedules})
+    (!schedules.is_empty()).then(|| json!({"data": schedules}))
 }
 
 /// Returns budget schedules as their edge has them, whose times are text.
