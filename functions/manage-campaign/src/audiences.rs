@@ -1,12 +1,12 @@
 //! The custom audiences that ad sets can name.
 
-use connector::Purpose;
+use connector::AccountClient;
 use domain::Error;
 use domain::audience::CustomAudience;
 use domain::id::EntityId;
 use http::{Method, StatusCode};
 use runtime::endpoint::{self, Endpoint};
-use runtime::page::{Cursor, encode_cursor};
+use runtime::page::Cursor;
 use runtime::request::{AdAccountPath, Json, RequestContext};
 use runtime::response::List;
 use runtime::session::{Role, Session};
@@ -68,16 +68,10 @@ impl ManageCampaign {
         self,
         context: RequestContext<Session, AdAccountPath, AudiencesQuery>,
     ) -> Result<Json<List<AudienceView>>, Error> {
-        let RequestContext { caller: session, path: AdAccountPath { ad_account }, query, .. } = context;
-        let account = self.connector.table.require_account(&session.workspace, &ad_account).await?;
-        if account.connection.is_none() {
-            return Ok(Json(List { data: Vec::new(), after: None }));
-        }
-        let client = self.connector.open(&session.workspace, &ad_account, Purpose::Sync).await?;
-        let after = query.after.as_ref().map(|after| after.position().to_owned());
-        let listed = client.list_audiences(after).await;
-        let (data, after) = client.close(listed).await?;
-        let after = after.map(|position| encode_cursor(&context.request, &position));
-        Ok(Json(List { data: data.into_iter().map(AudienceView::from).collect(), after }))
+        let RequestContext { caller: session, path: AdAccountPath { ad_account }, query, request, .. } =
+            context;
+        let from = (&request, query.after.as_ref());
+        let list = async |client: &AccountClient, after| client.list_audiences(after).await;
+        self.list_library(&session.workspace, &ad_account, from, list).await
     }
 }

@@ -10,6 +10,7 @@ mod bulk;
 mod change;
 mod creatives;
 mod launch;
+mod library;
 mod list;
 mod list_query;
 mod media;

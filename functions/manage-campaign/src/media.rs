@@ -6,7 +6,7 @@
 
 mod file;
 
-use connector::Purpose;
+use connector::{AccountClient, Purpose};
 use domain::media::{Media, MediaId, MediaKind, MediaState};
 use domain::text::{is_http_url, is_single_line};
 use domain::{Error, FieldError};
@@ -14,7 +14,7 @@ use http::{Method, StatusCode};
 use jiff::Timestamp;
 use middleware::user_event;
 use runtime::endpoint::{self, Endpoint};
-use runtime::page::{Cursor, encode_cursor};
+use runtime::page::Cursor;
 use runtime::request::{AdAccountPath, Json, RequestContext};
 use runtime::response::List;
 use runtime::session::{Role, Session};
@@ -168,17 +168,11 @@ impl ManageCampaign {
         self,
         context: RequestContext<Session, AdAccountPath, MediaQuery>,
     ) -> Result<Json<List<MediaView>>, Error> {
-        let RequestContext { caller: session, path: AdAccountPath { ad_account }, query, .. } = context;
-        let account = self.connector.table.require_account(&session.workspace, &ad_account).await?;
-        if account.connection.is_none() {
-            return Ok(Json(List { data: Vec::new(), after: None }));
-        }
-        let client = self.connector.open(&session.workspace, &ad_account, Purpose::Sync).await?;
-        let after = query.after.as_ref().map(|after| after.position().to_owned());
-        let listed = client.list_media(query.kind, after).await;
-        let (data, after) = client.close(listed).await?;
-        let after = after.map(|position| encode_cursor(&context.request, &position));
-        Ok(Json(List { data: data.into_iter().map(MediaView::from).collect(), after }))
+        let RequestContext { caller: session, path: AdAccountPath { ad_account }, query, request, .. } =
+            context;
+        let from = (&request, query.after.as_ref());
+        let list = async |client: &AccountClient, after| client.list_media(query.kind, after).await;
+        self.list_library(&session.workspace, &ad_account, from, list).await
     }
 
     async fn get_media(

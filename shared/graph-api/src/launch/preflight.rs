@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, HashSet};
 use domain::FieldError;
 use domain::id::AdAccountId;
 use domain::money::Currency;
-use serde::de::IgnoredAny;
 
 use super::{Audience, LaunchSpec};
 use crate::batch::Item;
@@ -73,9 +72,31 @@ impl LaunchSpec {
     }
 }
 
+impl LaunchSpec {
+    /// Returns the custom audiences that it names, each with the places that name it.
+    fn audiences(&self) -> BTreeMap<&ObjectId, Vec<String>> {
+        let mut named: BTreeMap<&ObjectId, Vec<String>> = BTreeMap::new();
+        for (step, ad_set) in self.steps_of_ad_sets() {
+            let Some(audience) = &ad_set.audience else { continue };
+            let Audience { custom_audiences, excluded_custom_audiences, .. } = audience;
+            for (field, ids) in [
+                ("custom_audiences", custom_audiences),
+                ("excluded_custom_audiences", excluded_custom_audiences),
+            ] {
+                for (number, id) in ids.iter().enumerate() {
+                    let place = format!("{}.audience.{field}[{number}]", self.path_of(step));
+                    named.entry(id).or_default().push(place);
+                }
+            }
+        }
+        named
+    }
+}
+
 impl UserClient {
     /// Returns what Meta's own data says against a document: daily budgets below the least of the currency, images and
-    /// videos that the ad account's library lacks, or that no ad can show, and custom audiences that do not exist.
+    /// videos that the ad account's library lacks, or that no ad can show, and custom
+    /// audiences that the account lacks.
     pub async fn preflight(
         &self,
         account: &AdAccountId,
@@ -119,50 +140,16 @@ impl UserClient {
                 Err(error) => return Err(error),
             }
         }
-        for (id, places) in self.unknown_audiences(spec).await? {
-            add(
-                &mut found,
-                places,
-                &format!("names {id}, which Meta shows as no custom audience; GET audiences lists them"),
-            );
+        let mut audiences = spec.audiences();
+        self.remove_audiences(account, &mut audiences).await?;
+        for (id, places) in audiences {
+            let message =
+                format!("names {id}, which is no custom audience of this ad account: see GET audiences");
+            add(&mut found, places, &message);
         }
         // Ads may share what they show.
         let mut seen = HashSet::new();
         found.retain(|error| seen.insert(error.field.clone()));
         Ok(found)
-    }
-    /// Returns the custom audiences that a document names and Meta does not show, each with the places that name it. One
-    /// that others share with the ad account is shown, too.
-    async fn unknown_audiences<'a>(
-        &self,
-        spec: &'a LaunchSpec,
-    ) -> Result<Vec<(&'a ObjectId, Vec<String>)>, GraphError> {
-        let mut named: BTreeMap<&ObjectId, Vec<String>> = BTreeMap::new();
-        for (step, ad_set) in spec.steps_of_ad_sets() {
-            let Some(audience) = &ad_set.audience else { continue };
-            let Audience { custom_audiences, excluded_custom_audiences, .. } = audience;
-            for (field, ids) in [
-                ("custom_audiences", custom_audiences),
-                ("excluded_custom_audiences", excluded_custom_audiences),
-            ] {
-                for (number, id) in ids.iter().enumerate() {
-                    let place = format!("{}.audience.{field}[{number}]", spec.path_of(step));
-                    named.entry(id).or_default().push(place);
-                }
-            }
-        }
-        let read = |id: &&ObjectId| Item::get(id.as_str(), vec![("fields", "id".to_owned())]);
-        let items: Vec<Item> = named.keys().map(read).collect();
-        let mut unknown = Vec::new();
-        for (named, shown) in named.into_iter().zip(self.batch::<IgnoredAny>(&items).await) {
-            match shown {
-                Ok(_) => {}
-                Err(
-                    GraphError::NotFound(_) | GraphError::NeedPermission(_) | GraphError::InvalidInput(_),
-                ) => unknown.push(named),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(unknown)
     }
 }
