@@ -191,9 +191,9 @@ def restrict_launch(schemas):
             del schemas[name]["properties"][field]
     # What is added must suit what is there, and the budget stays on the campaign.
     for field in ("lifetime_budget", "bid_strategy", "ad_sets"):
-        del schemas["NewBudgetPlace"]["properties"][field]
-    schemas["NewBudgetPlace"]["required"] = ["daily_budget"]
-    schemas["NewBudgetPlace"]["properties"]["daily_budget"] = {"$ref": "#/components/schemas/Budget"}
+        del schemas["NewBudgetLevel"]["properties"][field]
+    schemas["NewBudgetLevel"]["required"] = ["daily_budget"]
+    schemas["NewBudgetLevel"]["properties"]["daily_budget"] = {"enum": [real["daily_budget"]]}
     del schemas["NewAdSets"]["properties"]["bid_strategy"]
     schemas["NewAdSets"]["properties"]["ad_sets"] = {"enum": [[{**real["ad_set"], "ads": [real["ad"]]}]]}
     schemas["NewAds"]["properties"]["ads"] = {"enum": [[real["ad"]]]}

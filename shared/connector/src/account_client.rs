@@ -3,7 +3,7 @@
 mod library;
 
 use domain::activity::Activity;
-use domain::budget::BudgetPlace;
+use domain::budget::BudgetLevel;
 use domain::dataset::Dataset;
 use domain::date::DateRange;
 use domain::entity::{Changes, Entity, Level};
@@ -232,7 +232,7 @@ impl AccountClient {
     }
 
     /// Moves the budget of a campaign to its ad sets, or back.
-    pub async fn move_budget(&self, campaign: &EntityId, to: &BudgetPlace) -> Result<(), Error> {
+    pub async fn move_budget(&self, campaign: &EntityId, to: &BudgetLevel) -> Result<(), Error> {
         match &self.platform {
             PlatformClient::Meta(meta) => meta.move_budget(campaign, to).await,
         }

@@ -6,7 +6,7 @@ mod quota;
 use std::sync::Arc;
 
 use domain::activity::Activity;
-use domain::budget::BudgetPlace;
+use domain::budget::BudgetLevel;
 use domain::dataset::Dataset;
 use domain::date::DateRange;
 use domain::entity::{Changes, Entity, Level, Thumbnails};
@@ -324,7 +324,7 @@ impl MetaClient {
         self.check_response(self.caller.change(id, changes).await).await
     }
 
-    pub(crate) async fn move_budget(&self, campaign: &EntityId, to: &BudgetPlace) -> Result<(), Error> {
+    pub(crate) async fn move_budget(&self, campaign: &EntityId, to: &BudgetLevel) -> Result<(), Error> {
         self.check_response(self.caller.move_budget(campaign, to).await).await
     }
 

@@ -1,8 +1,8 @@
 //! Moves a campaign's budget to its ad sets, and back.
 
 use connector::Purpose;
-use domain::budget::{Budget, BudgetPlace, alive};
-use domain::entity::{Entity, Level};
+use domain::budget::{AdSetBudget, Budget, BudgetLevel};
+use domain::entity::Level;
 use domain::id::EntityId;
 use domain::money::{Currency, Money};
 use domain::{Error, FieldError};
@@ -25,7 +25,7 @@ use crate::list::EntityReport;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
-pub(crate) struct NewBudgetPlace {
+pub(crate) struct NewBudgetLevel {
     /// The campaign's budget, where its ad sets have daily ones.
     #[serde(default)]
     #[cfg_attr(feature = "describe", schemars(with = "Option<domain::money::Budget>"))]
@@ -38,17 +38,17 @@ pub(crate) struct NewBudgetPlace {
     #[serde(default)]
     #[cfg_attr(feature = "describe", schemars(with = "Option<graph_api::launch::BidStrategy>"))]
     bid_strategy: Option<String>,
-    /// The budget of each ad set of the campaign, deleted ones left out. They bid as the campaign does.
+    /// The budget of each ad set of the campaign that is not deleted. They bid as the campaign did, and do not share it.
     #[serde(default)]
     #[cfg_attr(feature = "describe", schemars(length(min = 1, max = 70)))]
-    ad_sets: Option<Vec<AdSetBudget>>,
+    ad_sets: Option<Vec<NewAdSetBudget>>,
 }
 
 /// The budget of an ad set, of the kind that the campaign has.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
-struct AdSetBudget {
+struct NewAdSetBudget {
     /// The ad set.
     id: EntityId,
     /// What it may spend in a day.
@@ -65,7 +65,7 @@ pub(crate) fn move_budget() -> Endpoint<ManageCampaign> {
     let path = "/v1/workspaces/{workspace}/ad-accounts/{ad_account}/campaigns/{id}/budget";
     endpoint::member(Method::PUT, path, Role::Editor)
         .named("move_budget", "Moves a campaign's budget to its ad sets, or back")
-        .description("Daily budgets stay daily ones, and lifetime budgets lifetime ones. Nothing is sent when it is as asked already.")
+        .description("Daily budgets stay daily ones, and lifetime budgets lifetime ones. Nothing is sent when it is as asked already. `If-Match` guards the campaign, not its ad sets.")
         .checks_version()
         .fails_with(Error::Conflict, "Its ad account is imported.")
         .changes_platform()
@@ -75,43 +75,31 @@ pub(crate) fn move_budget() -> Endpoint<ManageCampaign> {
 impl ManageCampaign {
     async fn move_budget(
         self,
-        context: RequestContext<Session, EntityPath, NoQuery, Json<NewBudgetPlace>>,
+        context: RequestContext<Session, EntityPath, NoQuery, Json<NewBudgetLevel>>,
     ) -> Result<(HeaderMap, Json<EntityReport>), Error> {
         let RequestContext { caller: session, path, body: Json(wanted), request, .. } = context;
         let (workspace, EntityPath { ad_account, id }) = (&session.workspace, path);
         let account = self.connector.table.require_account(workspace, &ad_account).await?;
         let entity = self.entity(workspace, &account.id, Level::Campaign, &id).await?;
-        let budgets = wanted.budgets(account.currency).map_err(Error::Invalid)?;
+        let wanted = wanted.read(account.currency).map_err(Error::Invalid)?;
         let client = self.connector.open(workspace, &account.id, Purpose::Action).await?;
         let moved = async {
             let campaign = shown(&client, &request, &entity, account.currency).await?;
             let ad_sets = client.refresh_below((Level::Campaign, &id), Level::AdSet).await?;
-            let to = budgets.place(&campaign, &ad_sets).map_err(|mistake| Error::Invalid(vec![mistake]))?;
+            let asked = wanted.with_strategy_of(&campaign, &ad_sets);
             // Mistakes are named where they are in the request.
-            let mistakes = check_move(&campaign, &ad_sets, &to);
-            let (before, to) = (BudgetPlace::of(&campaign, &ad_sets), to.sorted());
-            if before == to {
+            let mistakes = check_move(&campaign, &ad_sets, &asked);
+            let (before, asked) = (BudgetLevel::of(&campaign, &ad_sets), asked.sorted());
+            if before == asked {
                 return Ok(campaign);
             }
             if !mistakes.is_empty() {
                 return Err(Error::Invalid(mistakes));
             }
             let event = user_event(&session, "campaign.budget_moved", format!("campaign/{id}"))?;
-            let event = event.in_account(&account.id).with_change(json!(before), json!(to));
+            let event = event.in_account(&account.id).with_change(json!(before), json!(asked));
             let event = self.connector.table.record_intent(workspace, event, self.host.clock.now()).await?;
-            let read = async || {
-                let campaign = client.refresh(Level::Campaign, &id).await?;
-                let ad_sets = client.refresh_below((Level::Campaign, &id), Level::AdSet).await?;
-                Ok::<_, Error>(campaign.map(|campaign| (BudgetPlace::of(&campaign, &ad_sets), campaign)))
-            };
-            let moved = match client.move_budget(&id, &to).await {
-                // The answer to it was lost, and Meta refuses what has been done already.
-                Err(error @ Error::RejectedByPlatform(_)) => match read().await {
-                    Ok(Some((place, _))) if place == to => Ok(()),
-                    _ => Err(error),
-                },
-                moved => moved,
-            };
+            let moved = client.move_budget(&id, &asked).await;
             let later = async |what: &str| {
                 self.read_later(workspace, &account.id, whole_account(&account.id)).await?;
                 let why =
@@ -125,11 +113,15 @@ impl ManageCampaign {
                 }
                 Err(error) => return Err(error),
             }
-            match read().await {
-                Ok(Some((place, campaign))) if place == to => Ok(campaign),
-                // What lags shows what was before, or the budgets of some ad sets only.
-                Ok(Some((place, _))) if place != before && place.has_holders_of(&to) => Err(
-                    Error::RejectedByPlatform(format!("Meta confirmed the move, and shows {}", json!(place))),
+            let read = async {
+                let Some(campaign) = client.refresh(Level::Campaign, &id).await? else { return Ok(None) };
+                let ad_sets = client.refresh_below((Level::Campaign, &id), Level::AdSet).await?;
+                Ok(Some((BudgetLevel::of(&campaign, &ad_sets), campaign)))
+            };
+            match read.await {
+                Ok(Some((shown, campaign))) if shown == asked => Ok(campaign),
+                Ok(Some((shown, _))) if shown != before && shown.answers(&asked) => Err(
+                    Error::RejectedByPlatform(format!("Meta confirmed the move, and shows {}", json!(shown))),
                 ),
                 Ok(_) | Err(Error::Unavailable(_) | Error::RateLimited { .. }) => later("was made").await,
                 Err(error) => Err(error),
@@ -142,19 +134,14 @@ impl ManageCampaign {
     }
 }
 
-/// Budgets that are right by themselves.
-enum Budgets {
-    OfCampaign { budget: Budget, bid_strategy: Option<String> },
-    OfAdSets(Vec<(EntityId, Budget)>),
-}
-
-impl NewBudgetPlace {
-    fn budgets(self, currency: Currency) -> Result<Budgets, Vec<FieldError>> {
+impl NewBudgetLevel {
+    /// Returns the level that is asked for, or every mistake that can be found without Meta.
+    fn read(self, currency: Currency) -> Result<BudgetLevel, Vec<FieldError>> {
         let Self { daily_budget, lifetime_budget, bid_strategy, ad_sets } = self;
         let Some(ad_sets) = ad_sets else {
             let budget = budget("", daily_budget, lifetime_budget, currency);
             return budget
-                .map(|budget| Budgets::OfCampaign { budget, bid_strategy })
+                .map(|budget| BudgetLevel::Campaign { budget, bid_strategy })
                 .map_err(|error| vec![error]);
         };
         let mut mistakes = Vec::new();
@@ -171,13 +158,14 @@ impl NewBudgetPlace {
             mistakes.push(FieldError::new("ad_sets", "must have the ad sets of the campaign"));
         }
         let mut budgets = Vec::new();
-        for (number, AdSetBudget { id, daily_budget, lifetime_budget }) in ad_sets.into_iter().enumerate() {
+        for (number, NewAdSetBudget { id, daily_budget, lifetime_budget }) in ad_sets.into_iter().enumerate()
+        {
             match budget(&format!("ad_sets[{number}]."), daily_budget, lifetime_budget, currency) {
-                Ok(budget) => budgets.push((id, budget)),
+                Ok(budget) => budgets.push(AdSetBudget { id, budget }),
                 Err(mistake) => mistakes.push(mistake),
             }
         }
-        if mistakes.is_empty() { Ok(Budgets::OfAdSets(budgets)) } else { Err(mistakes) }
+        if mistakes.is_empty() { Ok(BudgetLevel::AdSets(budgets)) } else { Err(mistakes) }
     }
 }
 
@@ -207,24 +195,5 @@ fn budget(
     match check_money(&money, currency) {
         Some((part, message)) => Err(FieldError::new(format!("{at}{}.{part}", budget.field()), message)),
         None => Ok(budget),
-    }
-}
-
-impl Budgets {
-    /// Returns the place of these budgets. A campaign that is not told how to bid bids as it does, or as all its ad sets do.
-    fn place(self, campaign: &Entity, ad_sets: &[Entity]) -> Result<BudgetPlace, FieldError> {
-        let (budget, bid_strategy) = match self {
-            Self::OfAdSets(budgets) => return Ok(BudgetPlace::AdSets(budgets)),
-            Self::OfCampaign { budget, bid_strategy } => (budget, bid_strategy),
-        };
-        let mut of_ad_sets: Vec<&str> =
-            alive(ad_sets).filter_map(|ad_set| ad_set.bid_strategy.as_deref()).collect();
-        of_ad_sets.dedup();
-        let all = if let [all] = of_ad_sets[..] { Some(all.to_owned()) } else { None };
-        let own = campaign.bid_strategy.clone().filter(|_| Budget::of(campaign).is_some());
-        let bid_strategy = bid_strategy.or(own).or(all).ok_or_else(|| {
-            FieldError::new("bid_strategy", "must be there: no bid strategy is that of all its ad sets")
-        })?;
-        Ok(BudgetPlace::Campaign { budget, bid_strategy })
     }
 }

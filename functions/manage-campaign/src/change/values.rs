@@ -272,7 +272,10 @@ impl NewValues {
     /// Returns whether it is checked against values of before, which may be old in the table.
     pub(crate) fn depends_on_values(&self) -> bool {
         let bids = self.bid_strategy.is_some() || self.bid_amount.is_some() || self.min_roas.is_some();
-        self.is_relative() || self.sets_content() || bids || self.start.is_some() || self.end.is_some()
+        // An amount for a campaign that holds none any more would take those of its ad sets away.
+        let budgets = self.daily_budget.is_some() || self.lifetime_budget.is_some();
+        let times = self.start.is_some() || self.end.is_some();
+        self.is_relative() || self.sets_content() || bids || budgets || times
     }
 
     /// Returns whether it sets what is only known of an entity that is read alone.

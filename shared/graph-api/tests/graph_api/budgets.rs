@@ -1,6 +1,6 @@
 //! Minimum budgets, and budgets that move.
 
-use domain::budget::{Budget, BudgetPlace};
+use domain::budget::{AdSetBudget, Budget, BudgetLevel};
 use domain::entity::{Entity, Level};
 use graph_api::budget::check_move;
 
@@ -37,11 +37,15 @@ async fn a_campaign_s_budget_moves_to_its_ad_sets() {
     let campaign = campaigns.iter().find(|campaign| campaign.daily_budget.is_some()).unwrap();
     let is_below = |ad_set: &Entity| ad_set.campaign_id.as_ref() == Some(&campaign.id);
     let ad_sets: Vec<Entity> = all(Level::AdSet).await.into_iter().filter(is_below).collect();
-    let to =
-        BudgetPlace::AdSets(ad_sets.iter().map(|ad_set| (ad_set.id.clone(), Budget::Daily(2_000))).collect());
+    let to = BudgetLevel::AdSets(
+        ad_sets
+            .iter()
+            .map(|ad_set| AdSetBudget { id: ad_set.id.clone(), budget: Budget::Daily(2_000) })
+            .collect(),
+    );
     assert_eq!(check_move(campaign, &ad_sets, &to), []);
     caller.move_budget(&campaign.id, &to).await.unwrap();
     let campaign = caller.entity(Level::Campaign, &campaign.id).await.unwrap();
     let ad_sets: Vec<Entity> = all(Level::AdSet).await.into_iter().filter(is_below).collect();
-    assert_eq!(BudgetPlace::of(&campaign, &ad_sets), to.sorted());
+    assert_eq!(BudgetLevel::of(&campaign, &ad_sets), to.sorted());
 }

@@ -107,6 +107,9 @@ fn check_switch(draft: &Draft<'_>) -> Result<(), GraphError> {
         }
     }
     let Some(budgets) = budgets else { return Ok(()) };
+    if budget::of(&before.fields).is_none() {
+        return Err(invalid("Param adset_budgets is for a campaign that has a budget"));
+    }
     let entries = budgets.as_array().map(Vec::as_slice).unwrap_or_default();
     for adset in &adsets {
         let entry = entries.iter().find(|entry| entry.get("adset_id") == adset.fields.get("id"));

@@ -5,7 +5,8 @@ use graph_sim::LOGIN_USER_ID;
 use journeys::Scenario;
 use serde_json::{Value, json};
 
-use crate::launch_document::{dry_run, large, media};
+use crate::launch_document::{large, media};
+use crate::launch_dry_run::dry_run;
 
 /// Objective, destination, goal, and what is promoted.
 const KINDS: [(&str, Option<&str>, &str, &str); 16] = [
