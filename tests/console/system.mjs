@@ -37,8 +37,11 @@ export class System {
       const lines = createInterface({ input: this.#process.stdout });
       lines.on("line", (line) => {
         const address = line.match(/^The console: (\S+)$/)?.[1];
+        this.meta = line.match(/^The simulated Meta: (\S+)$/)?.[1] ?? this.meta;
         this.post = line.match(/such as (\d+_1), as `post_id`/)?.[1] ?? this.post;
-        if (address) resolve((this.url = address));
+        if (address) this.url = address;
+        // The last line of what it says when it serves.
+        if (line.includes("as `post_id`")) resolve();
       });
       lines.on("close", () => reject(new Error("adflight ended before it served")));
     });

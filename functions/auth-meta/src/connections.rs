@@ -1,6 +1,7 @@
 //! Connections and the ad accounts they give access to.
 
 use domain::id::{AdAccountId, ConnectionId};
+use domain::text::searchable;
 use domain::{Error, FieldError};
 use graph_api::account::AccountDetails;
 use http::{Method, StatusCode};
@@ -89,9 +90,9 @@ impl AdAccountsQuery {
 
     fn wants(&self, account: &AdAccount) -> bool {
         let has = |text: &str| {
-            let text = text.to_lowercase();
-            account.id.as_str().contains(&text)
-                || account.name.as_ref().is_some_and(|name| name.to_lowercase().contains(&text))
+            let text = searchable(text);
+            account.id.as_str().to_lowercase().contains(&text)
+                || account.name.as_ref().is_some_and(|name| searchable(name).contains(&text))
         };
         let of_business = |id: &str| {
             let details = account.details.read::<AccountDetails>();

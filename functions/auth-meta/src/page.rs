@@ -111,7 +111,12 @@ pub(crate) fn selection_form(
                     p { (form.remaining) " more ad accounts are not on this page; the product shows all of them." }
                 }
             }
-            p { button type="submit" { "Sync these accounts" } }
+            p {
+                button type="submit" { "Sync these accounts" }
+                @if form.accounts.len() > 1 && form.accounts.iter().any(|account| !account.selected) {
+                    " " button type="submit" name="all" value="true" { "Sync all " (form.accounts.len()) }
+                }
+            }
         }
         p { "You can choose within half an hour here, and in the product whenever you like." }
         (link_back(back))

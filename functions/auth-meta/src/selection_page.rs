@@ -53,6 +53,8 @@ struct SubmittedForm {
     /// Secret of the page.
     secret: String,
     selected: BTreeSet<AdAccountId>,
+    /// Whether every ad account of the page is selected.
+    all: bool,
 }
 
 /// The form of our own page.
@@ -67,6 +69,9 @@ pub(crate) struct AccountSelectionForm {
     #[serde(default)]
     #[cfg_attr(feature = "describe", schemars(extend("uniqueItems" = true)))]
     ad_account: Vec<AdAccountId>,
+    /// Whether every ad account of the page is selected, with a tick or without.
+    #[serde(default)]
+    all: bool,
 }
 
 pub(crate) fn submit_account_selection() -> Endpoint<AuthMeta> {
@@ -255,7 +260,7 @@ impl AuthMeta {
         let change = |account: AdAccount| {
             let account_hash = hash_of(&account.id);
             let offered = selection.accounts.iter().find(|offered| offered.account == account_hash)?;
-            let selected = form.selected.contains(&account.id);
+            let selected = form.all || form.selected.contains(&account.id);
             (selected != offered.synced).then_some((account, selected))
         };
         Ok(accounts.into_iter().filter_map(change).collect())
@@ -285,6 +290,9 @@ impl AuthMeta {
 impl SubmittedForm {
     /// Identifies a selection without revealing it.
     fn hash(&self) -> String {
+        if self.all {
+            return keyed_hash(&self.secret, "all");
+        }
         let selected: Vec<_> = self.selected.iter().map(ToString::to_string).collect();
         keyed_hash(&self.secret, selected.join(","))
     }
@@ -302,7 +310,7 @@ fn parse_form(request: &Request<Bytes>) -> Result<SubmittedForm, Error> {
         let message = format!("may have {MAX_FORM_BYTES} bytes at most; send the form of the page as it is");
         return Err(FieldError::new("body", message).into());
     }
-    let (mut secret, mut selected) = (None, BTreeSet::new());
+    let (mut secret, mut selected, mut all) = (None, BTreeSet::new(), false);
     for (name, value) in form_urlencoded::parse(body) {
         let is_new = match &*name {
             "selection" => secret.replace(value.into_owned()).is_none(),
@@ -312,8 +320,10 @@ fn parse_form(request: &Request<Bytes>) -> Result<SubmittedForm, Error> {
                     .map_err(|error| FieldError::new("ad_account", error.message))?;
                 selected.insert(id)
             }
+            "all" if &*value == "true" => !std::mem::replace(&mut all, true),
+            "all" => return Err(FieldError::new("all", "is true or not there").into()),
             other => {
-                let message = "is no field of this form, which has selection and ad_account";
+                let message = "is no field of this form, which has selection, ad_account and all";
                 return Err(FieldError::new(other, message).into());
             }
         };
@@ -322,5 +332,5 @@ fn parse_form(request: &Request<Bytes>) -> Result<SubmittedForm, Error> {
         }
     }
     let missing = || FieldError::new("selection", "is missing; send the form of the page as it is");
-    Ok(SubmittedForm { secret: secret.ok_or_else(missing)?, selected })
+    Ok(SubmittedForm { secret: secret.ok_or_else(missing)?, selected, all })
 }

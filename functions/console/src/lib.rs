@@ -90,7 +90,14 @@ impl Console {
         }
         match path.strip_prefix("/assets/") {
             Some(name) => file(name),
-            None => self.page(),
+            None => {
+                let mut page = self.page();
+                // The page itself says that there is nothing here; programs see it by the status.
+                if !is_page(path) {
+                    *page.status_mut() = StatusCode::NOT_FOUND;
+                }
+                page
+            }
         }
     }
 
@@ -108,6 +115,11 @@ impl Console {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         response
     }
+}
+
+/// Returns whether the console has a page at this path.
+fn is_page(path: &str) -> bool {
+    matches!(path.split('/').nth(1), Some("" | "login" | "w"))
 }
 
 fn origin(url: &str) -> Option<String> {

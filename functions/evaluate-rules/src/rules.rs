@@ -170,7 +170,7 @@ impl EvaluateRules {
         rule.ok_or_else(|| Error::NotFound("this rule".to_owned()))
     }
 
-    /// Lists decisions, newest day first.
+    /// Lists decisions, newest day first, also those of a rule that was deleted.
     async fn list_decisions(
         self,
         context: RequestContext<Session, RulePath, DecisionsQuery, NoBody>,
@@ -178,7 +178,9 @@ impl EvaluateRules {
         let RequestContext { caller: session, path: RulePath { rule }, query, request, .. } = context;
         let DecisionsQuery { limit, after } = query;
         let (workspace, limit) = (&session.workspace, limit.rows());
-        self.rule(workspace, &rule).await?;
+        if !self.connector.table.has_had_rule(workspace, &rule).await? {
+            return Err(Error::NotFound("this rule".to_owned()));
+        }
         let before = after.as_ref().map(Cursor::position);
         if before.is_some_and(|before| !is_position(before)) {
             return Err(Cursor::invalid().into());

@@ -16,7 +16,7 @@ use jiff::tz::TimeZone;
 use middleware::user_event;
 use middleware::version::require_match;
 use runtime::endpoint::{self, Endpoint};
-use runtime::request::{Json, NoQuery, RequestContext, idempotency_key};
+use runtime::request::{Json, NoQuery, RequestContext};
 use runtime::response::NoContent;
 use runtime::session::{Role, Session};
 use serde::Deserialize;
@@ -79,12 +79,10 @@ impl ManageCampaign {
         let entity = self.entity(workspace, &account.id, level, &id).await?;
         let zone = account.time_zone()?;
         check_values(&values, &entity, account.currency, &zone)?;
-        if values.is_relative()
-            && !request.headers().contains_key(IF_MATCH)
-            && idempotency_key(&request)?.is_none()
-        {
-            let message = "send this header, or If-Match: a value that is made of the one before would change once more with a repeated request";
-            return Err(FieldError::new("Idempotency-Key", message).into());
+        // An Idempotency-Key is free again for the same request once its outcome is unknown.
+        if values.is_relative() && !request.headers().contains_key(IF_MATCH) {
+            let message = "is missing: a value that is made of the one before is changed on the version that was read, or a repeated request would change it once more";
+            return Err(FieldError::new("If-Match", message).into());
         }
         let client = self.connector.open(workspace, &account.id, Purpose::Action).await?;
         let result = async {

@@ -4,6 +4,7 @@ use domain::date::{DateRange, Day};
 use domain::entity::{EffectiveStatus, Level};
 use domain::id::EntityId;
 use domain::metrics::{Detail, Metric};
+use domain::text::searchable;
 use query::{
     Attribute, Compare, Dimension, Direction, Filter, MAX_ANSWER_BYTES, Measure, OrderBy, OrderKey, OrderOf,
     Query,
@@ -146,7 +147,7 @@ impl ListQuery {
             self.effective_status.map(|statuses| statuses.into_iter().map(|status| status.0).collect());
         let filters = [
             self.ids.map(|ids| of(level, ids)),
-            self.q.map(|text| Filter::NameContains { text: text.0.to_lowercase(), is_there: true }),
+            self.q.map(|text| Filter::NameContains { text: searchable(&text.0), is_there: true }),
             self.campaign_id.map(|id| of(Level::Campaign, vec![id])),
             self.adset_id.map(|id| of(Level::AdSet, vec![id])),
             statuses.map(|statuses| among(Attribute::EffectiveStatus, statuses)),

@@ -140,11 +140,15 @@ impl QueryInsights {
 fn view(answer: Answer, query: &Query, identity: &str) -> QueryAnswer {
     let after = answer.after();
     let Answer { currency, accounts, range, compared, rows, totals, unknown_rows, .. } = answer;
-    let ids: Vec<AdAccountId> = accounts.iter().map(|account| account.scope.ad_account.clone()).collect();
+    let known: Vec<(AdAccountId, Option<String>)> =
+        accounts.iter().map(|account| (account.scope.ad_account.clone(), account.name.clone())).collect();
     let row = |row: Row| RowView {
-        ad_account: ids[row.account].clone(),
+        ad_account: known[row.account].0.clone(),
         level: query.level,
-        name: row.entity.as_ref().and_then(|entity| entity.name.clone()),
+        name: match query.level {
+            Level::Account => known[row.account].1.clone(),
+            _ => row.entity.as_ref().and_then(|entity| entity.name.clone()),
+        },
         dimensions: row.dimensions(query),
         measures: row.measures(query),
         sparklines: row.sparklines(query),

@@ -84,6 +84,7 @@ pub(crate) fn invite() -> Endpoint<Workspaces> {
             "Nothing is sent: tell the person yourself. Whoever comes with a session in which the issuer vouches for \
              the address may accept. Inviting it again replaces the invitation.",
         )
+        .fails_with(Error::Conflict, "The address is a member's already.")
         .responds(StatusCode::CREATED, "The invitation.", Workspaces::invite)
 }
 
@@ -125,6 +126,14 @@ impl Workspaces {
     ) -> Result<Json<InvitationView>, Error> {
         let RequestContext { caller: session, body: Json(NewInvitation { email, role }), .. } = context;
         let workspace = session.workspace.clone();
+        let members = self.table.members(&workspace).await?;
+        if let Some(member) = members.iter().find(|member| member.email.as_ref() == Some(&email)) {
+            let why = format!(
+                "{email} is a member already, as {}; change the role of the member instead",
+                member.role
+            );
+            return Err(Error::Conflict(why));
+        }
         let invitation = Invitation {
             id: invitation_id(&workspace, &email)?,
             workspace,

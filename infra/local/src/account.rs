@@ -100,7 +100,10 @@ fn journal_name(args: &AccountArgs) -> String {
             let name = folder.file_name().map(|name| name.to_string_lossy().into_owned());
             format!("recorded-{}", name.unwrap_or_default())
         }
-        None => format!("generated-{}-{}-{}-{}", args.seed, args.campaigns, args.adsets, args.ads),
+        None => {
+            let AccountArgs { seed, accounts, campaigns, adsets, ads, .. } = args;
+            format!("generated-{seed}-{accounts}-{campaigns}-{adsets}-{ads}")
+        }
     }
 }
 

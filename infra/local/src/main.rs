@@ -232,7 +232,17 @@ async fn up(args: Up) -> anyhow::Result<ExitCode> {
         }),
     };
     if !args.exit {
-        shutdown_requested().await?;
+        // Meta tells of changes at once.
+        let pushes = async {
+            match system.sim() {
+                Some(sim) => sim.deliver_continuously().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            requested = shutdown_requested() => requested?,
+            () = pushes => {}
+        }
     }
     system.stop().await;
     Ok(code)
@@ -271,8 +281,10 @@ fn serving(system: &System, api: &ApiClient) -> String {
         None => Default::default(),
     };
     let url = system.url();
+    let meta = system.sim().map(GraphSim::base_url).unwrap_or_default();
     format!(
-        "The console: {url}\n\n\
+        "The console: {url}\n\
+         The simulated Meta: {meta}\n\n\
          The API is there, too, until Ctrl-C. Try, in another terminal:\n\n\
          curl -s -H 'Authorization: Bearer {}' '{url}/v1/workspaces/{WORKSPACE}/ad-accounts/{account}/campaigns?sort=spend&limit=3'\n\n\
          To launch in this account, take a post of its page, such as {page}_1, as `post_id`.",

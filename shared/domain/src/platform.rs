@@ -11,6 +11,12 @@ use crate::money::Currency;
 const ZERO_DECIMAL_CURRENCIES_OF_META: [&str; 11] =
     ["CLP", "COP", "CRC", "HUF", "IDR", "ISK", "JPY", "KRW", "PYG", "TWD", "VND"];
 
+/// Currencies without minor units by ISO 4217, as other platforms write them.
+const ZERO_DECIMAL_CURRENCIES: [&str; 16] = [
+    "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "VND", "VUV", "XAF", "XOF",
+    "XPF",
+];
+
 /// An ad platform. Each has a crate of its own and a variant of the connector's account client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Platform {
@@ -41,12 +47,13 @@ impl Platform {
         }
     }
 
-    /// Returns how many minor units make one major unit in its budgets: 1 or 100. Imported accounts have no budgets.
+    /// Returns how many minor units make one major unit: 1 or 100. Of imported accounts it says how amounts are shown.
     pub fn minor_units(self, currency: Currency) -> u32 {
-        match self {
-            Self::Meta if ZERO_DECIMAL_CURRENCIES_OF_META.contains(&currency.code()) => 1,
-            Self::Meta | Self::Imported => 100,
-        }
+        let whole = match self {
+            Self::Meta => &ZERO_DECIMAL_CURRENCIES_OF_META[..],
+            Self::Imported => &ZERO_DECIMAL_CURRENCIES[..],
+        };
+        if whole.contains(&currency.code()) { 1 } else { 100 }
     }
 }
 
@@ -85,5 +92,7 @@ mod tests {
     fn minor_units_follow_metas_table_and_not_iso() {
         let units = |code: &str| Platform::Meta.minor_units(code.parse().unwrap());
         assert_eq!(["SGD", "JOD", "JPY", "HUF", "TWD"].map(units), [100, 100, 1, 1, 1]);
+        let units = |code: &str| Platform::Imported.minor_units(code.parse().unwrap());
+        assert_eq!(["SGD", "JPY", "HUF", "TWD"].map(units), [100, 1, 100, 100]);
     }
 }

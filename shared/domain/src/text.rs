@@ -1,15 +1,16 @@
 //! Validation of text and decimals in input, and the equivalent patterns in openapi.yaml.
 
+use icu_normalizer::ComposingNormalizerBorrowed;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Deserializer};
 
 /// Matches what [`is_single_line`] accepts, except for the length.
 #[cfg(feature = "describe")]
-pub const SINGLE_LINE_PATTERN: &str = r"^[^\u0000-\u001f\u007f-\u009f]*[^\u0000-\u0020\u007f-\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000][^\u0000-\u001f\u007f-\u009f]*$";
+pub const SINGLE_LINE_PATTERN: &str = r"^[^\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]*[^\u0000-\u0020\u007f-\u00a0\u00ad\u1680\u2000-\u200f\u2028-\u202f\u205f-\u2064\u2066-\u2069\u3000\ufeff][^\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]*$";
 
 /// Matches what [`is_multi_line`] accepts, except for the length.
 #[cfg(feature = "describe")]
-pub const MULTI_LINE_PATTERN: &str = r"^[^\u0000-\u0009\u000b-\u001f\u007f-\u009f]*[^\u0000-\u0020\u007f-\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000][^\u0000-\u0009\u000b-\u001f\u007f-\u009f]*$";
+pub const MULTI_LINE_PATTERN: &str = r"^[^\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]*[^\u0000-\u0020\u007f-\u00a0\u00ad\u1680\u2000-\u200f\u2028-\u202f\u205f-\u2064\u2066-\u2069\u3000\ufeff][^\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]*$";
 
 /// Matches what [`is_http_url`] accepts, except for the length.
 #[cfg(feature = "describe")]
@@ -40,9 +41,21 @@ pub const NON_NEGATIVE_DECIMAL_PATTERN: &str = r"^[0-9]{1,12}(\.[0-9]{1,10})?$";
 /// Returns whether this is one line of text, such as a name: at most `max_chars` characters, at least one of them
 /// visible, and no control characters.
 pub fn is_single_line(text: &str, max_chars: usize) -> bool {
-    text.chars().any(|c| !c.is_whitespace())
-        && !text.chars().any(char::is_control)
+    text.chars().any(is_visible)
+        && !text.chars().any(|c| c.is_control() || turns_text_around(c))
         && text.chars().count() <= max_chars
+}
+
+/// Returns whether a character shows something by itself: no space, and none of those that join or separate others.
+fn is_visible(c: char) -> bool {
+    !(c.is_whitespace()
+        || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{2064}' | '\u{feff}'))
+}
+
+/// Returns whether a character lets what follows it be read in another direction than it is written, such as to pass a
+/// name off as another.
+fn turns_text_around(c: char) -> bool {
+    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// [A line of text](is_single_line) of at most `MAX` characters, checked when it is parsed.
@@ -91,9 +104,14 @@ impl<const MAX: usize> schemars::JsonSchema for Line<MAX> {
 
 /// Returns whether this is text of one or more lines, otherwise as in [`is_single_line`].
 pub fn is_multi_line(text: &str, max_chars: usize) -> bool {
-    text.chars().any(|c| !c.is_whitespace())
-        && !text.chars().any(|c| c.is_control() && c != '\n')
+    text.chars().any(is_visible)
+        && !text.chars().any(|c| (c.is_control() && c != '\n') || turns_text_around(c))
         && text.chars().count() <= max_chars
+}
+
+/// Writes a text as it is searched: without regard to case, and to how letters with marks were typed.
+pub fn searchable(text: &str) -> String {
+    ComposingNormalizerBorrowed::new_nfc().normalize(&text.to_lowercase()).into_owned()
 }
 
 /// Returns whether this is an internet domain, in ASCII.
@@ -145,8 +163,20 @@ mod tests {
 
     #[test]
     fn a_line_of_text_shows_something_and_controls_nothing() {
+        assert!(is_single_line("👩\u{200d}💻", 3));
         assert!(is_single_line("Winter sale ❄", 13) && is_single_line(" x\u{3000}", 3));
-        for bad in ["", "  ", "\u{a0}\u{3000}", "a\nb", "a\0", "a\u{85}", "fourteen chars"] {
+        for bad in [
+            "",
+            "  ",
+            "\u{a0}\u{3000}",
+            "a\nb",
+            "a\0",
+            "a\u{85}",
+            "fourteen chars",
+            "\u{200b}\u{feff}",
+            "a\u{202e}b",
+            "a\u{2066}b",
+        ] {
             assert!(!is_single_line(bad, 13), "{bad:?}");
         }
     }
@@ -170,6 +200,11 @@ mod tests {
             assert!(!is_http_url(bad), "{bad:?}");
         }
         assert!(!is_http_url(&format!("https://example.com/{}", "x".repeat(MAX_URL_BYTES))));
+    }
+
+    #[test]
+    fn letters_with_marks_are_found_however_they_were_typed() {
+        assert_eq!(searchable("CAFE\u{301} \u{1100}\u{1161}\u{11b7}"), "café 감");
     }
 
     #[test]

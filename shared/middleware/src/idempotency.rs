@@ -7,7 +7,7 @@ use std::future::Future;
 
 use bytes::Bytes;
 use domain::Error;
-use http::header::{CONTENT_TYPE, LOCATION};
+use http::header::{CONTENT_TYPE, ETAG, LOCATION};
 use http::{HeaderName, HeaderValue, Request, StatusCode};
 use jiff::SignedDuration;
 use runtime::{Clock, Response, deadline, random, response};
@@ -23,7 +23,7 @@ const WORKER_TTL: SignedDuration = SignedDuration::from_mins(5);
 const MAX_STORED_BODY_BYTES: usize = 256 * 1024;
 
 /// Headers that are stored with the response.
-const STORED_HEADERS: [HeaderName; 2] = [CONTENT_TYPE, LOCATION];
+const STORED_HEADERS: [HeaderName; 3] = [CONTENT_TYPE, ETAG, LOCATION];
 
 /// A write with an idempotency key.
 pub(crate) struct Idempotency<'a> {

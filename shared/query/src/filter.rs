@@ -7,6 +7,7 @@ use domain::dataset::Breakdown;
 use domain::date::Weekdays;
 use domain::entity::{EffectiveStatus, Entity, Level, Status};
 use domain::id::{AdAccountId, EntityId};
+use domain::text::searchable;
 use rust_decimal::Decimal;
 use serde::de::{self, IntoDeserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -165,7 +166,7 @@ impl Filter {
                 value.is_some_and(|value| values.iter().any(|wanted| wanted == value)) == *is_among
             }
             Self::NameContains { text, is_there } => {
-                let name = entity.name.as_deref().unwrap_or_default().to_lowercase();
+                let name = searchable(entity.name.as_deref().unwrap_or_default());
                 name.contains(text.as_str()) == *is_there
             }
             Self::Accounts { .. }
@@ -286,7 +287,7 @@ impl TryFrom<Parts> for Filter {
                 if text.is_empty() || text.chars().count() > MAX_TEXT_CHARS {
                     return Err(format!("value: must have 1 to {MAX_TEXT_CHARS} characters"));
                 }
-                Ok(Self::NameContains { text: text.to_lowercase(), is_there: op == Contains })
+                Ok(Self::NameContains { text: searchable(&text), is_there: op == Contains })
             }
             (
                 "account" | "campaign" | "adset" | "ad" | "weekday" | "objective" | "status"

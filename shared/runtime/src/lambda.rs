@@ -2,17 +2,17 @@
 
 use std::future::Future;
 
-use aws_lambda_events::apigw::ApiGatewayV2httpResponse;
+use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
 use aws_lambda_events::encodings::Body;
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use domain::Error;
 use domain::job::{Job, Queue};
-use http::Request;
-use http::header::{CONTENT_ENCODING, SET_COOKIE};
+use http::header::{CONTENT_ENCODING, COOKIE, SET_COOKIE};
+use http::{HeaderValue, Request};
 use jiff::Timestamp;
-use lambda_http::RequestExt;
-use lambda_http::request::RequestContext;
 pub use lambda_runtime::Error as BoxError;
 use lambda_runtime::{Context, LambdaEvent, service_fn};
 use serde::de::IgnoredAny;
@@ -169,14 +169,47 @@ where
     H: Fn(Request<Bytes>) -> HF,
     HF: Future<Output = Response>,
 {
-    let mut request = lambda_http::request::from_str(event)?.map(|body| Bytes::from(body.to_vec()));
-    if let Some(RequestContext::ApiGatewayV2(gateway)) = request.request_context_ref()
-        && let Some(domain) = &gateway.domain_name
-    {
-        let origin = Origin(format!("https://{domain}"));
-        request.extensions_mut().insert(origin);
+    to_raw(&gateway_response(handle(gateway_request(serde_json::from_str(event)?)?).await))
+}
+
+/// Converts a request of the HTTP API, which decodes paths and passes queries on as they were sent.
+fn gateway_request(event: ApiGatewayV2httpRequest) -> Result<Request<Bytes>, BoxError> {
+    let ApiGatewayV2httpRequest { raw_path, raw_query_string, mut headers, cookies, body, .. } = event;
+    let body = body.unwrap_or_default();
+    let body = if event.is_base64_encoded { BASE64_STANDARD.decode(body)? } else { body.into_bytes() };
+    let mut uri = encoded(&raw_path.unwrap_or_default(), "");
+    if let Some(query) = raw_query_string.filter(|query| !query.is_empty()) {
+        uri = format!("{uri}?{}", encoded(&query, "?"));
     }
-    to_raw(&gateway_response(handle(request).await))
+    let cookies = cookies.map(|cookies| HeaderValue::from_str(&cookies.join("; "))).transpose();
+    if let Ok(Some(cookies)) = cookies {
+        headers.insert(COOKIE, cookies);
+    }
+    let mut request = Request::new(Bytes::from(body));
+    *request.method_mut() = event.request_context.http.method;
+    *request.uri_mut() = uri.parse()?;
+    *request.headers_mut() = headers;
+    if let Some(domain) = event.request_context.domain_name {
+        request.extensions_mut().insert(Origin(format!("https://{domain}")));
+    }
+    Ok(request)
+}
+
+/// Percent-encodes what a part of an address may not have, so that nothing that a stranger sends is no address.
+fn encoded(text: &str, also: &str) -> String {
+    let is_allowed = |byte: u8| {
+        byte.is_ascii_alphanumeric()
+            || "-._~!$&'()*+,;=:@/%".contains(char::from(byte))
+            || also.contains(char::from(byte))
+    };
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match is_allowed(byte) {
+            true => encoded.push(char::from(byte)),
+            false => encoded.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    encoded
 }
 
 async fn process_batch<P, PF>(
@@ -313,6 +346,28 @@ mod tests {
         assert_eq!(response["cookies"], serde_json::json!(["x=1", "y=2"]));
         assert_eq!(response["headers"]["content-type"], "application/json");
         assert_eq!(response["body"], "{}");
+    }
+
+    #[tokio::test]
+    async fn what_is_no_address_is_answered_like_any_other_request() {
+        let handle = |request: Request<Bytes>| async move {
+            let (path, query) = (request.uri().path(), request.uri().query().unwrap_or_default());
+            crate::response::typed(StatusCode::NOT_FOUND, "text/plain", format!("{path} {query}"))
+        };
+        for (path, query, seen) in [
+            ("/v1/a#b", r#"x=\"<>\""#, "/v1/a%23b x=%22%3C%3E%22"),
+            ("/v1/a?b", "x=1?2#3", "/v1/a%3Fb x=1?2%233"),
+            ("/v1/act_1/../act_2", "", "/v1/act_1/../act_2 "),
+            ("/v1/b ü", "q=%C3%BC ü", "/v1/b%20%C3%BC q=%C3%BC%20%C3%BC"),
+        ] {
+            let event = REQUEST.replace(
+                "\"/v1/x\",\"rawQueryString\":\"a=1&a=2\"",
+                &format!("\"{path}\",\"rawQueryString\":\"{query}\""),
+            );
+            let response: Value =
+                serde_json::from_str(handle_request(&handle, &event).await.unwrap().get()).unwrap();
+            assert_eq!((&response["statusCode"], &response["body"]), (&404.into(), &seen.into()));
+        }
     }
 
     fn queues() -> Queues {

@@ -136,7 +136,10 @@ impl<T: DeserializeOwned + Described> FromBody for Json<T> {
         if let Some(stated) = request.headers().get(CONTENT_TYPE)
             && !stated.to_str().is_ok_and(is_json)
         {
-            return Err(FieldError::new("Content-Type", "must be application/json").into());
+            let form = stated.as_bytes().starts_with(b"application/x-www-form-urlencoded");
+            let hint =
+                if form { ", and says a form; `curl -d` does so unless `-H` says otherwise" } else { "" };
+            return Err(FieldError::new("Content-Type", format!("must be application/json{hint}")).into());
         }
         Ok(Self(input::json(request.body()).map_err(Error::Invalid)?))
     }

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::audit::EventRecord;
+use crate::invitation::invitation_keys;
 use crate::key;
 use crate::table::{ConditionExpression, ITEM_NOT_EXISTS, StoreError, Table, number, text};
 
@@ -161,7 +162,8 @@ impl Table {
         self.transact_recorded(&seen.workspace, actions, [recorded]).await
     }
 
-    /// Removes a member. [`StoreError::Conflict`] as in [`Self::change_role`].
+    /// Removes a member, and what is still open of an invitation to them: it would bring them back.
+    /// [`StoreError::Conflict`] as in [`Self::change_role`].
     pub async fn remove_member(&self, seen: &Member, recorded: &EventRecord) -> Result<(), StoreError> {
         let is_seen =
             ConditionExpression { expression: "#role = :seen", values: vec![(":seen", text(seen.role))] };
@@ -169,6 +171,14 @@ impl Table {
             self.delete_action_if(&key::member(&seen.workspace, &seen.id), is_seen)?,
             self.delete_action(&key::membership(&seen.id, &seen.workspace))?,
         ];
+        if let Some(email) = &seen.email {
+            let open = self.invitations(&seen.workspace).await?;
+            for invitation in open.iter().filter(|invitation| invitation.email == *email) {
+                for key in invitation_keys(invitation) {
+                    actions.push(self.delete_action(&key)?);
+                }
+            }
+        }
         actions.extend(self.owner_count_action(&seen.workspace, seen.role, None).await?);
         self.transact_recorded(&seen.workspace, actions, [recorded]).await
     }

@@ -4,14 +4,14 @@ use domain::id::RuleId;
 use domain::rule::{Rule, RuleSpec};
 use domain::tenant::Tenant;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_dynamo::aws_sdk_dynamodb_1::to_attribute_value;
 
 use crate::audit::EventRecord;
 use crate::key;
 use crate::table::{ConditionExpression, ITEM_NOT_EXISTS, StoreError, Table};
 
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 struct RemovedRule {
     id: RuleId,
 }
@@ -66,6 +66,14 @@ impl Table {
     /// Reads one rule.
     pub async fn rule(&self, ws: &Tenant, id: &RuleId) -> Result<Option<Rule>, StoreError> {
         self.get(&key::rule(ws, id)).await
+    }
+
+    /// Returns whether there is a rule with this id, or was one: its decisions stay.
+    pub async fn has_had_rule(&self, ws: &Tenant, id: &RuleId) -> Result<bool, StoreError> {
+        if self.rule(ws, id).await?.is_some() {
+            return Ok(true);
+        }
+        Ok(self.get::<RemovedRule>(&key::removed_rule(ws, id)).await?.is_some())
     }
 
     /// Lists the rules of a workspace.

@@ -44,3 +44,21 @@ export async function another_period_is_chosen_by_arrows_days_and_keys({ open })
   await tab.page.keyboard.press("c");
   await tab.page.waitForFunction(() => !document.querySelector(".key .dash"));
 }
+
+export async function amounts_are_typed_as_they_are_written({ open, system }) {
+  const [account] = (await system.api("ad-accounts?selected=true")).data;
+  // Groups of two digits, digits of one's own script, and the wide ones of an input method.
+  const cases = [["en-IN", "1,00,000.50", 10_000_050], ["ar-EG", "١٢٬٣٤٥٫٥", 1_234_550], ["ja-JP", "５０００", 500_000]];
+  for (const [index, [locale, typed, amount]] of cases.entries()) {
+    const tab = await open({ locale });
+    await tab.signIn();
+    await tab.page.goto(`${system.url}/w/demo/${account.id}/campaigns?chart=none`);
+    const row = tab.page.locator("table.grid tbody tr[data-key]:has(.in-place)").nth(3 + index);
+    const id = await row.getAttribute("data-key");
+    await row.locator(".in-place").click();
+    await tab.page.fill(".editor input", typed);
+    await tab.page.press(".editor input", "Enter");
+    await tab.page.waitForSelector(".toast button");
+    assert.equal((await system.api(`ad-accounts/${account.id}/campaigns/${id}`)).daily_budget.amount, amount, locale);
+  }
+}

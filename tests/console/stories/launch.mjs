@@ -124,3 +124,16 @@ export async function a_campaign_is_duplicated_and_its_copy_is_shown({ open, sys
     .filter(({ effective_status: status }) => status !== "ARCHIVED").map(({ name }) => name).sort();
   assert.deepEqual(await below(id), await below(source.id));
 }
+
+export async function what_is_written_of_a_launch_stays_until_it_is_launched({ open }) {
+  const tab = await open();
+  await tab.signIn("editor", "/w/demo/launch");
+  await tab.page.fill("label:has-text('Name') input", "Half a launch");
+  await tab.go("Rules");
+  await tab.page.goBack();
+  await tab.page.waitForSelector("textarea.code");
+  assert.match(await tab.page.inputValue("textarea.code"), /Half a launch/);
+  const asked = new Promise((resolve) => tab.page.once("dialog", (dialog) => (resolve(dialog.type()), dialog.accept())));
+  await tab.page.reload();
+  assert.equal(await asked, "beforeunload");
+}

@@ -42,3 +42,25 @@ export async function the_policy_allows_the_page_alone({ open, system }) {
   await tab.page.goto(`${system.url}/w/demo/overview`);
   await tab.page.waitForSelector("text=Sign in");
 }
+
+export async function signing_out_ends_every_tab({ open }) {
+  const tab = await open();
+  await tab.signIn();
+  const other = await tab.context.newPage();
+  await other.goto(tab.page.url());
+  await other.waitForSelector("main#content .tile");
+  const left = other.waitForSelector("text=You signed out in another window");
+  const ended = tab.page.waitForRequest((request) => request.url().includes("id_token_hint="));
+  await tab.page.click("button.person");
+  await tab.page.click("text=Sign out");
+  await Promise.all([left, ended]);
+}
+
+export async function a_browser_that_keeps_nothing_shows_the_page({ open }) {
+  const tab = await open();
+  await tab.context.addInitScript(() => Object.defineProperty(window, "localStorage", { get() { throw new DOMException("blocked", "SecurityError"); } }));
+  await tab.signIn();
+  await tab.page.waitForSelector("main#content .tile");
+  await tab.page.click("[aria-label='Dark theme']");
+  await tab.page.waitForSelector("html[data-theme=dark]");
+}

@@ -28,6 +28,10 @@ pub struct AccountArgs {
     /// Seed of the generated account: the same seed gives the same account.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
+    /// Number of generated ad accounts: as an agency has them, in other currencies and time zones, with 20 to 290 ads each
+    /// besides the first.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub accounts: u32,
     /// Number of campaigns in the generated account.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(..=100_000))]
     pub campaigns: u32,
@@ -142,6 +146,7 @@ impl AccountArgs {
         let zone = self.zone()?;
         Ok(Source::Generated(Generator {
             seed: self.seed,
+            accounts: self.accounts,
             campaigns: self.campaigns,
             adsets: self.adsets,
             ads: self.ads,

@@ -119,6 +119,9 @@ pub enum Source {
 pub struct Generator {
     /// Determines every name, id and number.
     pub seed: u64,
+    /// Number of ad accounts with numbers: this one, and those of an agency's other clients, which have 20 to 290 ads each
+    /// in other currencies and time zones.
+    pub accounts: u32,
     /// Number of campaigns.
     pub campaigns: u32,
     /// Number of ad sets, distributed evenly over the campaigns.
@@ -159,6 +162,7 @@ impl Generator {
     pub fn new(today: Date) -> Self {
         Self {
             seed: 1,
+            accounts: 1,
             campaigns: 20,
             adsets: 60,
             ads: 200,

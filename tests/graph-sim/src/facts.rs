@@ -1,4 +1,4 @@
-//! The ad-day numbers of the main account, in the order in which insights list them.
+//! The ad-day numbers of an account, in the order in which insights list them.
 
 use std::collections::{BTreeMap, HashMap};
 

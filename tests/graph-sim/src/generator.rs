@@ -1,5 +1,6 @@
-//! A generated ad account: the same seed gives the same account on any day.
+//! Generated ad accounts: the same seed gives the same accounts on any day.
 
+mod clients;
 mod delivery;
 mod plan;
 mod seeded_rng;
@@ -8,23 +9,53 @@ mod structure;
 pub(crate) use delivery::Delivery;
 pub(crate) use seeded_rng::SeededRng;
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::config::Generator;
 use crate::facts::Facts;
+use crate::node::{Account, Node};
 use crate::start_error::StartError;
 use crate::world::World;
 
-/// Generates the account.
+/// Generates the main account and, for an agency, those of its other clients.
 pub(crate) fn world(generator: &Generator, now: Timestamp) -> Result<World, StartError> {
-    let zone = TimeZone::get(&generator.timezone)
-        .map_err(|_| StartError::Timezone { name: generator.timezone.clone() })?;
+    let name = format!("Generated account {}", generator.seed);
+    let prefix = plan::Plan::new(generator).rng.derive(2).between(0, 99_999);
+    let (main, nodes) = account(generator, &name, prefix, now)?;
+    // How far the accounts' days are from those of the clock.
+    let shift = generator.today - now.to_zoned(main.zone.clone()).date();
+    let mut world = World::new(main);
+    world.nodes = nodes;
+    for (next, (name, mut client)) in (prefix + 1..).zip(clients::of(generator)) {
+        let zone = zone_of(&client)?;
+        client.today = now.to_zoned(zone).date().saturating_add(shift);
+        let (account, nodes) = account(&client, &name, next % 100_000, now)?;
+        world.accounts.push(account);
+        world.nodes.extend(nodes);
+    }
+    Ok(world)
+}
+
+/// Generates an account, whose ids have this number of five digits in them, and its objects.
+fn account(
+    generator: &Generator,
+    name: &str,
+    prefix: u64,
+    now: Timestamp,
+) -> Result<(Account, BTreeMap<String, Node>), StartError> {
+    let zone = zone_of(generator)?;
     let started = now.to_zoned(zone.clone()).date();
     let plan = plan::Plan::new(generator);
-    let (mut world, ads) = structure::build(generator, &plan, zone);
-    world.facts = Facts::generated(ads, Delivery::new(&plan), generator.days, generator.today, started);
-    Ok(world)
+    let (mut account, nodes, ads) = structure::build(generator, &plan, (name, prefix), zone);
+    account.facts = Facts::generated(ads, Delivery::new(&plan), generator.days, generator.today, started);
+    Ok((account, nodes))
+}
+
+fn zone_of(generator: &Generator) -> Result<TimeZone, StartError> {
+    TimeZone::get(&generator.timezone).map_err(|_| StartError::Timezone { name: generator.timezone.clone() })
 }
 
 #[cfg(test)]
@@ -42,7 +73,7 @@ mod tests {
     }
 
     fn numbers(world: &World, ad: usize, day: Date) -> Option<Numbers> {
-        match world.facts.get(ad, day)? {
+        match world.main().facts.get(ad, day)? {
             Fact::Counted(numbers) => Some(*numbers),
             Fact::Retracted(_) | Fact::EventRecord(_) => None,
         }
@@ -64,7 +95,7 @@ mod tests {
     fn the_account_goes_on_with_the_clock() {
         let mut world = made(date(2026, 11, 20), 1);
         let later = made(date(2026, 11, 22), 1);
-        world.facts.generate_until(date(2026, 11, 22));
+        world.accounts[0].facts.generate_until(date(2026, 11, 22));
         assert!((0..200).any(|ad| numbers(&world, ad, date(2026, 11, 22)).is_some()));
         assert!((0..200).all(|ad| {
             numbers(&world, ad, date(2026, 11, 22)) == numbers(&later, ad, date(2026, 11, 22))
@@ -90,18 +121,43 @@ mod tests {
             .filter(|campaign| {
                 let id = campaign.text("id").unwrap();
                 (0..200)
-                    .filter(|ad| world.facts.ads[*ad].campaign == id)
-                    .any(|ad| world.facts.of_ad(ad, first, last).next().is_some())
+                    .filter(|ad| world.main().facts.ads[*ad].campaign == id)
+                    .any(|ad| world.main().facts.of_ad(ad, first, last).next().is_some())
             })
             .count();
         assert_eq!(delivering, 17);
     }
 
     #[test]
+    fn an_agency_has_other_clients_with_days_and_numbers_of_their_own() {
+        let today = date(2026, 11, 20);
+        let agency = Generator { accounts: 40, ..Generator::new(today) };
+        // In Singapore it is the 20th, in New York still the 19th.
+        let world = world(&agency, "2026-11-20T02:00:00Z".parse().unwrap()).unwrap();
+        let alone = made(today, 1);
+        let with_numbers: Vec<&Account> =
+            world.accounts.iter().filter(|account| !account.facts.ads.is_empty()).collect();
+        assert_eq!(with_numbers.len(), 40);
+        assert!(alone.nodes.keys().all(|id| world.nodes.contains_key(id)));
+        let ads: usize = with_numbers[1..].iter().map(|account| account.facts.ads.len()).sum();
+        assert!((5_000..7_000).contains(&ads), "{ads}");
+        let nodes = world.nodes.values().filter(|node| node.kind == Kind::Ad).count();
+        assert_eq!(nodes, 200 + ads, "no id is used twice");
+        for account in with_numbers {
+            let last = (0..account.facts.ads.len())
+                .flat_map(|ad| account.facts.of_ad(ad, date(2026, 8, 1), date(2026, 12, 31)))
+                .map(|(day, _)| day)
+                .max();
+            let behind = i8::from(account.zone_name == "America/New_York");
+            assert_eq!(last, Some(date(2026, 11, 20 - behind)), "{}", account.zone_name);
+        }
+    }
+
+    #[test]
     fn numbers_keep_their_order_of_size() {
         let world = made(date(2026, 11, 20), 3);
         for ad in 0..200 {
-            for (_, fact) in world.facts.of_ad(ad, date(2026, 8, 1), date(2026, 11, 20)) {
+            for (_, fact) in world.main().facts.of_ad(ad, date(2026, 8, 1), date(2026, 11, 20)) {
                 let Fact::Counted(n) = fact else { panic!("generated") };
                 assert!(
                     n.reach <= n.impressions && n.clicks <= n.impressions && n.link_clicks <= n.clicks,

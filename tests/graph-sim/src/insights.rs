@@ -15,13 +15,14 @@ mod sum;
 mod table;
 mod writer;
 
+use jiff::Timestamp;
 use jiff::civil::Date;
 use serde_json::{Map, Value};
 
 use crate::call::GraphCall;
 use crate::error::GraphError;
 use crate::facts::{AdRef, Fact};
-use crate::node::Kind;
+use crate::node::{Account, Kind};
 use crate::object::Object;
 use crate::paging::{Link, page};
 use crate::world::World;
@@ -84,13 +85,19 @@ pub(crate) fn handle(
     Ok(response)
 }
 
-/// Returns every ad-day row of the main account with all stored fields, as insights would return it.
-pub(crate) fn ad_day_rows(world: &World, since: Date, until: Date, as_of: AsOf) -> Vec<Value> {
+/// Returns every ad-day row of an account with all stored fields, as insights would return it.
+pub(crate) fn ad_day_rows(
+    world: &World,
+    account: &Account,
+    since: Date,
+    until: Date,
+    as_of: AsOf,
+) -> Vec<Value> {
     let (action_options, breakdown) = (ActionOptions::default(), Breakdown::none());
-    let writer = ad_day_writer(world, &action_options, &breakdown, as_of);
+    let writer = ad_day_writer(world, account, &action_options, &breakdown, as_of);
     let mut all = Vec::new();
-    for ad in 0..world.facts.ads.len() {
-        for (day, stored) in world.facts.of_ad(ad, since, until).take_while(|(day, _)| *day <= until) {
+    for ad in 0..account.facts.ads.len() {
+        for (day, stored) in account.facts.of_ad(ad, since, until).take_while(|(day, _)| *day <= until) {
             let Some(fact) = writer.visible(ad, day, stored) else { continue };
             let fields: Vec<String> = match fact {
                 VisibleFact::Counted(_) => {
@@ -107,19 +114,23 @@ pub(crate) fn ad_day_rows(world: &World, since: Date, until: Date, as_of: AsOf) 
 
 /// Changes an ad-day row, as Meta restates numbers. A null value removes the field; null instead of an object removes
 /// the row.
-pub(crate) fn restate(world: &mut World, ad_id: &str, day: Date, changes: &Value, as_of: AsOf) {
-    let of_node =
-        |field: &str| world.nodes.get(ad_id).and_then(|ad| ad.text(field)).unwrap_or_default().to_owned();
+pub(crate) fn restate(world: &mut World, ad_id: &str, day: Date, changes: &Value, now: Timestamp) {
+    let node = world.nodes.get(ad_id);
+    let digits = node.map_or(world.main(), |node| world.owner(node)).digits.clone();
+    let of_node = |field: &str| node.and_then(|ad| ad.text(field)).unwrap_or_default().to_owned();
     let ad = AdRef { ad: ad_id.to_owned(), adset: of_node("adset_id"), campaign: of_node("campaign_id") };
-    let ad = world.facts.add_ad(ad);
+    let Some(facts) = world.facts_of(&digits) else { return };
+    let ad = facts.add_ad(ad);
     if changes.is_null() {
-        world.facts.remove(ad, day);
+        facts.remove(ad, day);
         return;
     }
+    let account = world.account_of(&digits);
+    let as_of = AsOf::new(account, now);
     let (action_options, breakdown) = (ActionOptions::default(), Breakdown::none());
-    let writer = ad_day_writer(world, &action_options, &breakdown, as_of);
+    let writer = ad_day_writer(world, account, &action_options, &breakdown, as_of);
     let dimension_fields: Vec<String> = DIMENSION_FIELDS.iter().map(|name| (*name).to_owned()).collect();
-    let fact = world.facts.get(ad, day).and_then(|fact| writer.visible(ad, day, fact));
+    let fact = account.facts.get(ad, day).and_then(|fact| writer.visible(ad, day, fact));
     let mut row = match fact {
         Some(VisibleFact::EventRecord(row)) => row.clone(),
         Some(fact) => {
@@ -135,16 +146,19 @@ pub(crate) fn restate(world: &mut World, ad_id: &str, day: Date, changes: &Value
             value => drop(row.insert(name.clone(), value.clone())),
         }
     }
-    world.facts.set(ad, day, Fact::EventRecord(row));
+    if let Some(facts) = world.facts_of(&digits) {
+        facts.set(ad, day, Fact::EventRecord(row));
+    }
 }
 
 fn ad_day_writer<'a>(
     world: &'a World,
+    account: &'a Account,
     action_options: &'a ActionOptions,
     breakdown: &'a Breakdown,
     as_of: AsOf,
 ) -> Writer<'a> {
-    let dimensions = Dimensions { world, account: world.main(), level: Level::Ad };
+    let dimensions = Dimensions { world, account, level: Level::Ad };
     Writer { dimensions, action_options, breakdown, as_of }
 }
 

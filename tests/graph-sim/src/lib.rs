@@ -7,6 +7,7 @@
 // Configuration and control.
 mod args;
 mod config;
+mod control;
 mod fault;
 mod sim;
 mod start_error;

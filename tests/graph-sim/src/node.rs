@@ -5,6 +5,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value, json};
 
+use crate::facts::Facts;
 use crate::processing::ProcessingState;
 
 /// Node types.
@@ -77,7 +78,7 @@ impl Node {
 }
 
 /// An ad account.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Account {
     /// The account's id without the `act_` prefix.
     pub(crate) digits: String,
@@ -86,6 +87,7 @@ pub(crate) struct Account {
     pub(crate) zone_name: String,
     /// The page that the account's ads belong to.
     pub(crate) page_id: String,
+    pub(crate) facts: Facts,
     pub(crate) fields: Map<String, Value>,
 }
 

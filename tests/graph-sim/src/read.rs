@@ -74,7 +74,7 @@ impl<'a> Reader<'a> {
         }
         let subject = Subject::of(self.world, object);
         let subject = subject.ok_or_else(|| nonexisting_field("insights", object.class()))?;
-        let account = self.world.account(&subject.account).unwrap_or(self.world.main());
+        let account = self.world.account_of(&subject.account);
         let as_of = AsOf::new(account, self.now);
         self.link(call, |link| {
             insights::handle(self.world, &subject, call, as_of, self.insights_limits, link)

@@ -2,6 +2,7 @@
 
 mod json_file;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use jiff::civil::Date;
@@ -84,11 +85,11 @@ pub(crate) fn world(folder: &Path, timezone: Option<&str>) -> Result<World, Star
     main.fields.insert("account_id".into(), json!(digits));
     main.fields.insert("timezone_name".into(), json!(zone_name));
 
-    let mut world = World::new(main);
+    let mut nodes_by_id = BTreeMap::new();
     for (kind, nodes) in structure {
         for (position, fields) in nodes.into_iter().enumerate() {
             if kind == Kind::Ad {
-                world.facts.add_ad(ad_ref(&fields, "id"));
+                main.facts.add_ad(ad_ref(&fields, "id"));
             }
             let id = text_of(&fields, "id");
             let node = Node {
@@ -98,7 +99,7 @@ pub(crate) fn world(folder: &Path, timezone: Option<&str>) -> Result<World, Star
                 fields,
                 processing: ProcessingState::Idle,
             };
-            world.nodes.insert(id, node);
+            nodes_by_id.insert(id, node);
         }
     }
     for (index, row) in rows.into_iter().enumerate() {
@@ -108,11 +109,13 @@ pub(crate) fn world(folder: &Path, timezone: Option<&str>) -> Result<World, Star
                 index + 1
             )));
         }
-        let ad = world.facts.add_ad(ad_ref(&row, "ad_id"));
+        let ad = main.facts.add_ad(ad_ref(&row, "ad_id"));
         if let Ok(day) = text_of(&row, "date_start").parse() {
-            world.facts.set(ad, day, Fact::EventRecord(row));
+            main.facts.set(ad, day, Fact::EventRecord(row));
         }
     }
+    let mut world = World::new(main);
+    world.nodes = nodes_by_id;
     Ok(world)
 }
 

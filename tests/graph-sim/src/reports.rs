@@ -215,9 +215,9 @@ pub(crate) fn advance(world: &mut World, now: Timestamp) {
     reports.runs.retain(|_, run| now < run.ordered_at + RUN_RETENTION);
     for run in reports.runs.values_mut() {
         if let Some(at) = run.advance(&reports.settings, now) {
-            let account = world.account(&run.subject.account).unwrap_or(world.main());
+            let account = world.account_of(&run.subject.account);
             let as_of = AsOf::new(account, at);
-            world.facts.generate_until(as_of.today);
+            world.generate_until(at);
             run.complete(Snapshot::take(world, &run.subject, &run.request, as_of));
         }
     }

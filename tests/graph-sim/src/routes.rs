@@ -201,8 +201,7 @@ fn reader<'a>(state: &'a State, claims: &'a Claims, now: Timestamp) -> Reader<'a
 
 fn read(state: &mut State, call: &GraphCall, claims: &Claims, now: Timestamp) -> Result<Value, GraphError> {
     // Insights may be requested anywhere in `fields`.
-    let today = state.world.today(state.world.main(), now);
-    state.world.facts.generate_until(today);
+    state.world.generate_until(now);
     let id = call.segments.first().map_or("", String::as_str);
     if call.segments.get(1).is_some_and(|edge| edge == "insights") {
         state.world.reports.count_read(id)?;
@@ -220,7 +219,7 @@ fn start_report(state: &mut State, call: &GraphCall, now: Timestamp) -> Result<V
     let id = call.segments.first().map_or("", String::as_str);
     let object = Object::find(&state.world, id).ok_or_else(|| unsupported("post", id))?;
     let subject = Subject::of(&state.world, &object).ok_or_else(|| unsupported("post", id))?;
-    let account = state.world.account(&subject.account).unwrap_or(state.world.main());
+    let account = state.world.account_of(&subject.account);
     let request = ReportRequest::read(call, subject.kind, state.world.today(account, now))?;
     let run = state.world.reports.start(subject, request, call, now);
     Ok(json!({ "report_run_id": run }))

@@ -18,7 +18,7 @@ use crate::gzip;
 use crate::login::{self, DialogResponse};
 use crate::state::State;
 use crate::webhook;
-use crate::{preview, thumbnail};
+use crate::{control, preview, thumbnail};
 
 /// The state, shared by all connections and the test that started the simulator.
 pub(crate) type SharedState = Arc<Mutex<State>>;
@@ -44,6 +44,12 @@ async fn handle(
         ["dialog", "oauth"] if request.method() == Method::GET => login_page(&state, request, false).await,
         ["dialog", "oauth", "decision"] if request.method() == Method::POST => {
             login_page(&state, request, true).await
+        }
+        ["simulator", act] if request.method() == Method::POST => {
+            let act = (*act).to_owned();
+            let params = call::pairs(request).await.unwrap_or_default();
+            let (status, answer) = control::handle(&mut lock(&state), &act, params);
+            respond(status, "application/json", answer.to_string())
         }
         ["thumbnails", file] if request.method() == Method::GET => match thumbnail::picture(file) {
             Some(picture) => respond(StatusCode::OK, "image/png", picture),

@@ -84,7 +84,9 @@ impl GraphSim {
         let (stop, mut stopped) = watch::channel(());
         world.reports.settings = config.behaviour.reports;
         if matches!(&config.source, Source::Generated(generator) if generator.restates) {
-            world.facts.enable_restatement();
+            for account in &mut world.accounts {
+                account.facts.enable_restatement();
+            }
         }
         let mut state = State {
             world: known.world,
@@ -290,9 +292,9 @@ impl GraphSim {
     pub fn insights_rows(&self, since: Date, until: Date) -> Vec<Value> {
         let mut state = lock(&self.state);
         let now = state.now();
-        let as_of = AsOf::new(state.world.main(), now);
-        state.world.facts.generate_until(as_of.today);
-        insights::ad_day_rows(&state.world, since, until, as_of)
+        state.world.generate_until(now);
+        let account = state.world.main();
+        insights::ad_day_rows(&state.world, account, since, until, AsOf::new(account, now))
     }
 
     /// Queues the outcomes of the next report runs, one each.
@@ -315,8 +317,7 @@ impl GraphSim {
         let now = state.now();
         // Runs that completed before do not change any more.
         reports::advance(&mut state.world, now);
-        let as_of = AsOf::new(state.world.main(), now);
-        insights::restate(&mut state.world, ad_id, day, &changes, as_of);
+        insights::restate(&mut state.world, ad_id, day, &changes, now);
     }
 
     /// Queues a fault.

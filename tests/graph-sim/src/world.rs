@@ -27,8 +27,6 @@ pub(crate) struct World {
     pub(crate) nodes: BTreeMap<String, Node>,
     /// The owners of the accounts.
     pub(crate) businesses: Businesses,
-    /// The main account's numbers.
-    pub(crate) facts: Facts,
     /// Times of budget changes, by object: Graph allows four changes an hour.
     pub(crate) budget_changes: BTreeMap<String, Vec<Timestamp>>,
     /// Events since they were last collected.
@@ -60,7 +58,6 @@ impl World {
             accounts,
             nodes: BTreeMap::new(),
             businesses: Businesses::default(),
-            facts: Facts::default(),
             budget_changes: BTreeMap::new(),
             events: Vec::new(),
             activities: Vec::new(),
@@ -83,9 +80,27 @@ impl World {
         self.accounts.iter().find(|account| account.digits == digits)
     }
 
+    /// Returns the account that something belongs to; what a recording does not assign belongs to the main one.
+    pub(crate) fn account_of(&self, digits: &str) -> &Account {
+        self.account(digits).unwrap_or(self.main())
+    }
+
+    /// Returns an account's numbers, to change them.
+    pub(crate) fn facts_of(&mut self, digits: &str) -> Option<&mut Facts> {
+        let account = self.accounts.iter_mut().find(|account| account.digits == digits);
+        account.map(|account| &mut account.facts)
+    }
+
+    /// Generates the numbers of every account up to its own day.
+    pub(crate) fn generate_until(&mut self, now: Timestamp) {
+        for account in &mut self.accounts {
+            account.facts.generate_until(now.to_zoned(account.zone.clone()).date());
+        }
+    }
+
     /// Returns the account that owns a node; every node belongs to one of `accounts`.
     pub(crate) fn owner(&self, node: &Node) -> &Account {
-        self.account(&node.account).unwrap_or(self.main())
+        self.account_of(&node.account)
     }
 
     /// Adds an object created by a caller before all others and returns its id. Ids are derived from the number of
@@ -269,6 +284,7 @@ pub(crate) fn account(digits: &str, name: &str, currency: &str, zone_name: &str,
         zone,
         zone_name: zone_name.to_owned(),
         page_id,
+        facts: Facts::default(),
         fields: fields.as_object().cloned().unwrap_or_default(),
     }
 }

@@ -38,6 +38,9 @@ export function actor(by: Schemas["Actor"]): string {
   }
 }
 
+/** Writes who did something the same way for every reader. */
+export const actorId = (by: Schemas["Actor"]): string => [by.kind, "subject" in by ? by.subject : "rule" in by ? by.rule : undefined].filter(Boolean).join(" ");
+
 /** Writes a value of an entry. */
 export const text = (value: unknown): string => (value === undefined ? "" : typeof value === "string" ? value : JSON.stringify(value));
 

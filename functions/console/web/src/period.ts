@@ -32,6 +32,9 @@ export const todayIn = (timeZone: string): string => dayIn(systemNow(), timeZone
 const lastDays = (count: number) => (today: string): [string, string] => [addDays(today, -count), addDays(today, -1)];
 const monthOf = (day: string) => `${day.slice(0, 8)}01`;
 
+/** Returns the Monday of a day's week: weeks are those of the API. */
+const mondayOf = (day: string) => addDays(day, -((new Date(`${day}T00:00Z`).getUTCDay() + 6) % 7));
+
 export const PRESETS: { name: string; label: string; days: (today: string) => [string, string] }[] = [
   { name: "today", label: "Today", days: (today) => [today, today] },
   { name: "yesterday", label: "Yesterday", days: lastDays(1) },
@@ -40,6 +43,8 @@ export const PRESETS: { name: string; label: string; days: (today: string) => [s
   { name: "last_30d", label: "Last 30 days", days: lastDays(30) },
   { name: "last_60d", label: "Last 60 days", days: lastDays(60) },
   { name: "last_90d", label: "Last 90 days", days: lastDays(90) },
+  { name: "this_week", label: "This week", days: (today) => [mondayOf(today), today] },
+  { name: "last_week", label: "Last week", days: (today) => [addDays(mondayOf(today), -7), addDays(mondayOf(today), -1)] },
   { name: "this_month", label: "This month", days: (today) => [monthOf(today), today] },
   {
     name: "last_month",

@@ -43,6 +43,8 @@ interface Pending {
 
 interface Tokens {
   access: string;
+  /** Says at the end to the issuer whose session it was. */
+  id: string | undefined;
   refresh: string | undefined;
   expiresAt: number;
 }
@@ -149,9 +151,19 @@ function fail(error: unknown): void {
   if (before.kind === "ended") session.value = { ...before, problem: `The sign-in did not succeed: ${String(error)}` };
 }
 
-/** Ends the session here and at the issuer. */
-export async function signOut(): Promise<void> {
+/** Every page of this browser hears when one of them signs out. */
+const signedOut = new BroadcastChannel("adflight-sign-out");
+signedOut.onmessage = () => {
+  if (!tokens) return;
   tokens = undefined;
+  session.value = { kind: "signed-out", reason: "You signed out in another window." };
+};
+
+/** Ends the session in every page of this browser and at the issuer. */
+export async function signOut(): Promise<void> {
+  const hint = tokens?.id;
+  tokens = undefined;
+  signedOut.postMessage("signed out");
   let endpoint: string | undefined;
   try {
     endpoint = (await server()).end_session_endpoint;
@@ -161,6 +173,8 @@ export async function signOut(): Promise<void> {
   }
   const url = new URL(endpoint ?? `${location.origin}/login`);
   url.searchParams.set("client_id", settings.client_id);
+  // Without it some issuers ask, and some refuse.
+  if (hint) url.searchParams.set("id_token_hint", hint);
   url.searchParams.set("post_logout_redirect_uri", `${location.origin}/login`);
   location.assign(url);
 }
@@ -232,8 +246,8 @@ async function exchange(answer: URL, pending: Pending): Promise<void> {
   session.value = { kind: "signed-in", person };
 }
 
-function storeTokens({ access_token, refresh_token, expires_in }: oauth.TokenEndpointResponse): void {
-  tokens = { access: access_token, refresh: refresh_token, expiresAt: performance.now() + (expires_in ?? 300) * 1000 };
+function storeTokens({ access_token, refresh_token, expires_in, id_token }: oauth.TokenEndpointResponse): void {
+  tokens = { access: access_token, id: id_token ?? tokens?.id, refresh: refresh_token, expiresAt: performance.now() + (expires_in ?? 300) * 1000 };
 }
 
 /** Renews the session once for all who ask at the same time. Returns whether there is one. */

@@ -1,6 +1,7 @@
 // Light or dark: as the system has it, unless a person chose.
 
 import { computed, effect, signal } from "@preact/signals";
+import { recall, remember } from "./parts/memory";
 
 const KEY = "adflight-theme";
 const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -14,15 +15,14 @@ export const theme = computed(() => chosen.value ?? system.value);
 
 function read(): string | null {
   const asked = new URLSearchParams(location.search).get("theme");
-  return asked === "dark" || asked === "light" ? asked : localStorage.getItem(KEY);
+  return asked === "dark" || asked === "light" ? asked : recall(KEY);
 }
 
 /** Shows the other theme, and remembers it unless it is the system's own. */
 export function toggleTheme(): void {
   const next = theme.value === "dark" ? "light" : "dark";
   chosen.value = next === system.value ? null : next;
-  if (chosen.value) localStorage.setItem(KEY, chosen.value);
-  else localStorage.removeItem(KEY);
+  remember(KEY, chosen.value);
 }
 
 effect(() => {

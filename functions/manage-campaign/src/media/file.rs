@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 use store::StoreError;
 use store::upload::Upload;
 
-use super::{MAX_NAME_CHARS, check_name};
+use super::check_name;
 use crate::ManageCampaign;
 
 /// The largest part of a file: what Lambda takes of a body that is no text.
@@ -32,7 +32,7 @@ pub(crate) struct FileSpec {
     /// What it is.
     kind: MediaKind,
     /// Its name in the library.
-    #[cfg_attr(feature = "describe", schemars(length(max = MAX_NAME_CHARS), extend("pattern" = domain::text::SINGLE_LINE_PATTERN)))]
+    #[cfg_attr(feature = "describe", schemars(length(max = super::MAX_NAME_CHARS), extend("pattern" = domain::text::SINGLE_LINE_PATTERN)))]
     name: String,
     /// Its length in bytes: an image has 4 MB at most, a video 4 GB.
     #[cfg_attr(feature = "describe", schemars(range(min = 1, max = MAX_VIDEO_BYTES)))]

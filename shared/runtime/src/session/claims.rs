@@ -3,8 +3,9 @@
 use domain::id::WorkspaceId;
 use domain::tenant::{Tenant, trusted};
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Number, Value};
 
 use crate::session::token::JsonObject;
 use crate::session::{Role, TokenError, User};
@@ -51,16 +52,32 @@ struct RawClaims {
     iss: String,
     aud: Audience,
     sub: String,
-    exp: i64,
-    nbf: Option<i64>,
-    iat: Option<i64>,
+    exp: NumericDate,
+    nbf: Option<NumericDate>,
+    iat: Option<NumericDate>,
     /// Marks a security event token (RFC 8417), such as a logout.
     events: Option<Value>,
-    email: Option<String>,
+    email: Option<Value>,
     email_verified: Option<Value>,
     // Other products use these names with other meanings, so an invalid value counts as absent.
     workspace: Option<Value>,
     role: Option<Value>,
+}
+
+/// Seconds up to which a time with a fraction is exact to the second.
+const MAX_FRACTIONAL_SECS: f64 = 9e15;
+
+/// Seconds since 1970, possibly with a fraction (RFC 7519, section 2), which is cut off.
+#[derive(Clone, Copy)]
+struct NumericDate(i64);
+
+impl<'de> Deserialize<'de> for NumericDate {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let number = Number::deserialize(deserializer)?;
+        let cut_off = |seconds: f64| (seconds.abs() < MAX_FRACTIONAL_SECS).then_some(seconds as i64);
+        let seconds = number.as_i64().or_else(|| number.as_f64().and_then(cut_off));
+        seconds.map(Self).ok_or_else(|| D::Error::custom("must be seconds since 1970"))
+    }
 }
 
 #[derive(Deserialize)]
@@ -77,8 +94,7 @@ pub(super) fn validate(
     audience: &str,
     now: Timestamp,
 ) -> Result<User, TokenError> {
-    let malformed =
-        TokenError::Malformed("must say iss, aud, sub and exp as RFC 7519 has them, times in whole seconds");
+    let malformed = TokenError::Malformed("must say iss, aud, sub and exp as RFC 7519 has them");
     let claims: RawClaims = serde_json::from_value(Value::Object(members.clone())).map_err(|_| malformed)?;
     if claims.iss != issuer {
         return Err(TokenError::Issuer);
@@ -91,16 +107,17 @@ pub(super) fn validate(
         return Err(TokenError::Audience);
     }
     let now = now.as_second();
-    if claims.exp <= now.saturating_sub(CLOCK_SKEW_LEEWAY_SECS) {
+    let NumericDate(expires) = claims.exp;
+    if expires <= now.saturating_sub(CLOCK_SKEW_LEEWAY_SECS) {
         return Err(TokenError::Expired);
     }
-    if claims.exp > now.saturating_add(MAX_SESSION_SECS) {
+    if expires > now.saturating_add(MAX_SESSION_SECS) {
         return Err(TokenError::LifetimeTooLong);
     }
     if [claims.nbf, claims.iat]
         .into_iter()
         .flatten()
-        .any(|from| from > now.saturating_add(CLOCK_SKEW_LEEWAY_SECS))
+        .any(|NumericDate(from)| from > now.saturating_add(CLOCK_SKEW_LEEWAY_SECS))
     {
         return Err(TokenError::NotYetValid);
     }
@@ -115,7 +132,7 @@ pub(super) fn validate(
     }
     let claimed_role = workspace(claims.workspace).zip(role(claims.role));
     let verified_email = claims.email.filter(|_| is_true(claims.email_verified.as_ref()));
-    let verified_email = verified_email.and_then(|email| email.parse().ok());
+    let verified_email = verified_email.and_then(|email| email.as_str()?.parse().ok());
     Ok(User { subject: claims.sub, verified_email, claimed_role })
 }
 

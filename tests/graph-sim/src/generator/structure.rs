@@ -1,5 +1,7 @@
 //! The objects of a generated account: names, ids, settings and dates.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use jiff::civil::date;
 use jiff::tz::TimeZone;
@@ -10,9 +12,9 @@ use super::seeded_rng::SeededRng;
 use crate::config::Generator;
 use crate::facts::AdRef;
 use crate::money;
-use crate::node::{Kind, Node, graph_time};
+use crate::node::{Account, Kind, Node, graph_time};
 use crate::processing::ProcessingState;
-use crate::world::{self, World};
+use crate::world;
 
 const PRODUCTS: [&str; 10] = [
     "Espresso machines",
@@ -49,13 +51,16 @@ const HOOKS: [&str; 8] = [
     "gift guide",
 ];
 
-/// Builds the account; the second part lists the ads in the plan's order.
-pub(super) fn build(generator: &Generator, plan: &Plan, zone: TimeZone) -> (World, Vec<AdRef>) {
+/// Builds the account and its objects; the third part lists the ads in the plan's order.
+pub(super) fn build(
+    generator: &Generator,
+    plan: &Plan,
+    (name, prefix): (&str, u64),
+    zone: TimeZone,
+) -> (Account, BTreeMap<String, Node>, Vec<AdRef>) {
     let digits = plan.rng.derive(1).between(200_000_000_000_000, 899_999_999_999_999).to_string();
-    let name = format!("Generated account {}", generator.seed);
-    let main = world::account(&digits, &name, &generator.currency, &generator.timezone, zone);
-    let mut builder =
-        Builder { generator, plan, digits, page: main.page_id.clone(), world: World::new(main) };
+    let account = world::account(&digits, name, &generator.currency, &generator.timezone, zone);
+    let mut builder = Builder { generator, plan, prefix, account, nodes: BTreeMap::new() };
     for index in 0..plan.campaigns.len() {
         builder.campaign(index);
     }
@@ -67,15 +72,16 @@ pub(super) fn build(generator: &Generator, plan: &Plan, zone: TimeZone) -> (Worl
         builder.ad(index);
     }
     let ads = (0..plan.ads.len()).map(|index| builder.ad_ref(index)).collect();
-    (builder.world, ads)
+    (builder.account, builder.nodes, ads)
 }
 
 struct Builder<'a> {
     generator: &'a Generator,
     plan: &'a Plan,
-    digits: String,
-    page: String,
-    world: World,
+    /// Five digits that the ids of this account's objects share, and no other account's.
+    prefix: u64,
+    account: Account,
+    nodes: BTreeMap<String, Node>,
 }
 
 impl Builder<'_> {
@@ -148,7 +154,7 @@ impl Builder<'_> {
             }),
         );
         if !event.is_empty() {
-            let pixel = format!("9{}", &self.digits[1..]);
+            let pixel = format!("9{}", &self.account.digits[1..]);
             set(&mut fields, json!({"promoted_object": {"pixel_id": pixel, "custom_event_type": event}}));
         }
         if !campaign.holds_budget {
@@ -165,10 +171,10 @@ impl Builder<'_> {
 
     fn creative(&mut self, index: usize) {
         let name = format!("Creative {:03}", index + 1);
-        let story = format!("{}_{}", self.page, 700_000_000_000_000_u64 + index as u64);
+        let story = format!("{}_{}", self.account.page_id, 700_000_000_000_000_u64 + index as u64);
         let fields = json!({
             "id": self.id(Kind::Creative, index),
-            "account_id": self.digits,
+            "account_id": self.account.digits,
             "name": name,
             "status": "ACTIVE",
             "object_type": if self.plan.ads[index].video { "VIDEO" } else { "SHARE" },
@@ -205,10 +211,10 @@ impl Builder<'_> {
     }
 
     fn common(&self, kind: Kind, index: usize, name: &str, status: &str) -> Map<String, Value> {
-        let created = graph_time(self.created(kind, index), &self.world.main().zone);
+        let created = graph_time(self.created(kind, index), &self.account.zone);
         let fields = json!({
             "id": self.id(kind, index),
-            "account_id": self.digits,
+            "account_id": self.account.digits,
             "name": name,
             "status": status,
             "configured_status": status,
@@ -229,7 +235,7 @@ impl Builder<'_> {
         let later =
             if kind == Kind::Campaign { 0 } else { self.rng(kind, index).derive(9).between(600, 20_000) };
         let seconds = rng.derive(8).between(0, 300) * 86_400 + rng.derive(9).between(6, 16) * 3_600 + later;
-        let first = date(2025, 1, 6).at(0, 0, 0, 0).to_zoned(self.world.main().zone.clone());
+        let first = date(2025, 1, 6).at(0, 0, 0, 0).to_zoned(self.account.zone.clone());
         let first = first.map_or(Timestamp::UNIX_EPOCH, |first| first.timestamp());
         first + jiff::SignedDuration::from_secs(seconds.cast_signed())
     }
@@ -244,21 +250,20 @@ impl Builder<'_> {
         self.plan.rng.derive(10 + kind as u64).derive(index as u64)
     }
 
-    /// Returns an id of eighteen digits, like Meta's; ids differ by seed and kind.
+    /// Returns an id of eighteen digits, like Meta's; ids differ by account and kind.
     fn id(&self, kind: Kind, index: usize) -> String {
-        let seed = self.plan.rng.derive(2).between(0, 99_999);
-        format!("1202{seed:05}{}{index:06}04", kind as u8)
+        format!("1202{:05}{}{index:06}04", self.prefix, kind as u8)
     }
 
     fn add(&mut self, kind: Kind, index: usize, fields: Map<String, Value>) {
         let node = Node {
             kind,
-            account: self.digits.clone(),
+            account: self.account.digits.clone(),
             position: index as i64,
             fields,
             processing: ProcessingState::Idle,
         };
-        self.world.nodes.insert(self.id(kind, index), node);
+        self.nodes.insert(self.id(kind, index), node);
     }
 }
 

@@ -122,7 +122,7 @@ impl Dimensions<'_> {
     /// Returns the ad set's attribution setting; for recordings, it is the one its learning stage was measured with.
     /// Above ad sets Meta returns it only where all ad sets have the same.
     fn attribution(&self, ad: &AdRef) -> Option<Value> {
-        if self.world.facts.is_generated() {
+        if self.account.facts.is_generated() {
             return Some(json!("7d_click_1d_view"));
         }
         if self.level < Level::AdSet {

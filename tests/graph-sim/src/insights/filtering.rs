@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use rust_decimal::Decimal;
 use serde_json::Value;
 
+use super::dimensions::Dimensions;
 use super::query::Level;
 use crate::error::{GraphError, invalid};
 use crate::facts::AdRef;
@@ -62,12 +63,13 @@ impl InsightsFilter {
     }
 
     /// Returns those of the ads whose numbers count.
-    pub(crate) fn ads(&self, world: &World, mut ads: Vec<usize>, level: Level) -> Vec<usize> {
+    pub(crate) fn ads(&self, dimensions: &Dimensions<'_>, mut ads: Vec<usize>) -> Vec<usize> {
+        let Dimensions { world, account, level } = *dimensions;
         let mut answers = HashMap::new();
         for (level, filter) in &self.objects {
             answers.clear();
             ads.retain(|ad| {
-                let id = object(&world.facts.ads[*ad], *level);
+                let id = object(&account.facts.ads[*ad], *level);
                 let holds = || filter.matches(text(world, id, &filter.field).as_ref());
                 *answers.entry(id).or_insert_with(holds)
             });
@@ -78,7 +80,7 @@ impl InsightsFilter {
             let level = level.max(Level::Campaign);
             answers.clear();
             ads.retain(|ad| {
-                let id = object(&world.facts.ads[*ad], level);
+                let id = object(&account.facts.ads[*ad], level);
                 let active = || text(world, id, "effective_status") == Some(Value::from("ACTIVE"));
                 *answers.entry(id).or_insert_with(active)
             });

@@ -38,6 +38,8 @@ impl ReportRequest {
 /// The numbers at the time of the snapshot. Names are those at the time of reading.
 #[derive(Clone)]
 pub(crate) struct Snapshot {
+    /// The account's id without the `act_` prefix.
+    account: String,
     rows: Vec<SnapshotRow>,
     as_of: AsOf,
     /// All fields a summary may be requested with.
@@ -57,7 +59,8 @@ impl Snapshot {
             Some(Value::Object(summary)) => summary,
             _ => Map::new(),
         };
-        Self { rows: table.snapshot_rows(), as_of, summary, summary_fields, fields }
+        let account = subject.account.clone();
+        Self { account, rows: table.snapshot_rows(), as_of, summary, summary_fields, fields }
     }
 
     /// Handles `GET /{report run}/insights`.
@@ -95,7 +98,7 @@ impl Snapshot {
     }
 
     fn write(&self, world: &World, query: &Query, range: Range<usize>) -> Vec<Value> {
-        let dimensions = Dimensions { world, account: world.main(), level: query.level };
+        let dimensions = Dimensions { world, account: world.account_of(&self.account), level: query.level };
         let writer = Writer {
             dimensions,
             action_options: &query.action_options,

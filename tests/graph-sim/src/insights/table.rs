@@ -15,7 +15,7 @@ use super::restatement::AsOf;
 use super::sum::Sum;
 use super::writer::{Part, Writer};
 use crate::facts::{AdRef, Fact};
-use crate::node::Kind;
+use crate::node::{Account, Kind};
 use crate::world::World;
 
 /// The rows of one call, written on demand.
@@ -52,14 +52,13 @@ pub(super) struct SnapshotRow {
 }
 
 impl<'a> Table<'a> {
-    /// Finds the rows of a subject; only the main account has numbers.
+    /// Finds the rows of a subject.
     pub(crate) fn new(world: &'a World, subject: &Subject, query: &'a Query, as_of: AsOf) -> Self {
-        let dimensions = Dimensions { world, account: world.main(), level: query.level };
+        let account = world.account_of(&subject.account);
+        let dimensions = Dimensions { world, account, level: query.level };
         let writer =
             Writer { dimensions, action_options: &query.action_options, breakdown: &query.breakdown, as_of };
-        let known = subject.account == world.main().digits;
-        let ads = if known { ads_below(world, subject) } else { Vec::new() };
-        let ads = query.filter.ads(world, ads, query.level);
+        let ads = query.filter.ads(&dimensions, ads_below(account, subject));
         let mut table = Self { writer, query, ads, entries: Vec::new() };
         table.entries = table.find();
         table.apply_measure_filters();
@@ -73,7 +72,7 @@ impl<'a> Table<'a> {
 
     /// Returns the number of campaigns the rows come from.
     pub(crate) fn campaigns(&self) -> usize {
-        let ads = &self.writer.dimensions.world.facts.ads;
+        let ads = &self.writer.dimensions.account.facts.ads;
         let mut campaigns: Vec<&str> = self.ads.iter().map(|ad| ads[*ad].campaign.as_str()).collect();
         campaigns.sort_unstable();
         campaigns.dedup();
@@ -131,7 +130,7 @@ impl<'a> Table<'a> {
 
     /// Returns one row for each ad-day, or for each of its parts.
     fn days(&self, range: DateRange) -> Vec<Entry<'a>> {
-        let facts = &self.writer.dimensions.world.facts;
+        let facts = &self.writer.dimensions.account.facts;
         let mut entries = Vec::new();
         for ad in &self.ads {
             for (day, fact) in facts.of_ad(*ad, range.since, range.until) {
@@ -152,7 +151,7 @@ impl<'a> Table<'a> {
     /// Returns one row for each object, bucket of the period and cell, in a stable order.
     fn sums(&self) -> Vec<Entry<'a>> {
         let period = &self.query.period;
-        let facts = &self.writer.dimensions.world.facts;
+        let facts = &self.writer.dimensions.account.facts;
         let mut groups: HashMap<&str, usize> = HashMap::new();
         let mut sums: BTreeMap<(usize, usize, i32, usize), Group<'a>> = BTreeMap::new();
         for ad in &self.ads {
@@ -231,7 +230,7 @@ impl<'a> Table<'a> {
             "date_start" => entry.bounds.since.to_string(),
             "date_stop" => entry.bounds.until.to_string(),
             field => {
-                let ad = &self.writer.dimensions.world.facts.ads[entry.ad];
+                let ad = &self.writer.dimensions.account.facts.ads[entry.ad];
                 let value = self.writer.dimensions.field(field, ad, entry.sample(), &measures);
                 value.as_ref().and_then(Value::as_str).unwrap_or_default().to_owned()
             }
@@ -270,7 +269,7 @@ pub(crate) fn sample(fact: &Fact) -> Option<&Map<String, Value>> {
     }
 }
 
-fn ads_below(world: &World, subject: &Subject) -> Vec<usize> {
+fn ads_below(account: &Account, subject: &Subject) -> Vec<usize> {
     let below = |ad: &AdRef| match subject.kind {
         Kind::Account => true,
         Kind::Campaign => ad.campaign == subject.id,
@@ -278,6 +277,6 @@ fn ads_below(world: &World, subject: &Subject) -> Vec<usize> {
         Kind::Ad => ad.ad == subject.id,
         _ => false,
     };
-    let ads = world.facts.ads.iter().enumerate().filter(|(_, ad)| below(ad));
+    let ads = account.facts.ads.iter().enumerate().filter(|(_, ad)| below(ad));
     ads.map(|(index, _)| index).collect()
 }

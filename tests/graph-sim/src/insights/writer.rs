@@ -58,7 +58,7 @@ impl<'a> Writer<'a> {
         let mut row = Map::new();
         for field in fields {
             let value = if is_dimension(field) {
-                self.dimensions.field(field, &self.dimensions.world.facts.ads[ad], sample, measures)
+                self.dimensions.field(field, &self.dimensions.account.facts.ads[ad], sample, measures)
             } else if self.breakdown.hourly() && field.starts_with("video_") {
                 None
             } else {
@@ -80,7 +80,7 @@ impl<'a> Writer<'a> {
 
     /// Returns the visible part of an ad-day.
     pub(crate) fn visible(&self, ad: usize, day: Date, fact: &'a Fact) -> Option<VisibleFact<'a>> {
-        let facts = &self.dimensions.world.facts;
+        let facts = &self.dimensions.account.facts;
         self.as_of.visible(facts, day, fact, self.day_rng(ad, day))
     }
 
@@ -140,16 +140,16 @@ impl<'a> Writer<'a> {
 
     /// Returns the generator for estimating the reach of a sum; `None` for a recording, whose reach cannot be known.
     pub(super) fn estimate(&self, ad: usize, bounds: DateRange) -> Option<SeededRng> {
-        if !self.dimensions.world.facts.is_generated() {
+        if !self.dimensions.account.facts.is_generated() {
             return None;
         }
-        let object = self.dimensions.object(&self.dimensions.world.facts.ads[ad]);
+        let object = self.dimensions.object(&self.dimensions.account.facts.ads[ad]);
         let number = object.parse().unwrap_or_default();
         Some(SeededRng::new(number).derive(ordinal(bounds.since)).derive(ordinal(bounds.until)))
     }
 
     fn ad_rng(&self, ad: usize) -> SeededRng {
-        SeededRng::new(self.dimensions.world.facts.ads[ad].ad.parse().unwrap_or_default())
+        SeededRng::new(self.dimensions.account.facts.ads[ad].ad.parse().unwrap_or_default())
     }
 
     fn day_rng(&self, ad: usize, day: Date) -> SeededRng {

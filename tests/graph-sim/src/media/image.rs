@@ -60,7 +60,7 @@ pub(crate) fn execute(world: &mut World, operation: &Operation, write: &Write) -
 }
 
 fn add(world: &mut World, operation: &Operation, write: &Write, part: &FilePart) {
-    let account = world.account(&operation.account).unwrap_or(world.main());
+    let account = world.account_of(&operation.account);
     let now = graph_time(write.time, &account.zone);
     let id = id(&operation.account, &part.hash);
     if let Some(node) = world.nodes.get_mut(&id) {

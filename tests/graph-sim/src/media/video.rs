@@ -256,7 +256,7 @@ fn end_session(world: &mut World, write: &Write) -> Result<UploadSession, GraphE
 
 /// Adds a video of which nothing has arrived yet.
 fn add(world: &mut World, operation: &Operation, write: &Write, size: u64) -> String {
-    let zone = world.account(&operation.account).unwrap_or(world.main()).zone.clone();
+    let zone = world.account_of(&operation.account).zone.clone();
     let now = graph_time(write.time, &zone);
     let mut fields = Map::new();
     fields.insert("created_time".into(), json!(now));

@@ -59,7 +59,7 @@ impl Operation {
 
     /// Returns the ad account of the target.
     pub(super) fn owner<'a>(&self, world: &'a World) -> &'a Account {
-        world.account(&self.account).unwrap_or(world.main())
+        world.account_of(&self.account)
     }
 }
 

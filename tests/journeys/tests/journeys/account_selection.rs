@@ -313,6 +313,7 @@ async fn a_selection_requires_the_page_its_browser_and_accounts_that_the_page_sh
         ("two secrets", cookie.clone(), format!("{good}&selection={secret}"), 400, "more than once"),
         ("an account twice", cookie.clone(), format!("{good}&ad_account={one}"), 400, "more than once"),
         ("an unknown account", cookie.clone(), format!("{good}&ad_account=act_4242"), 400, "act_4242"),
+        ("all or not", cookie.clone(), format!("{good}&all=1"), 400, "all"),
         ("no account", cookie.clone(), format!("{good}&ad_account=all"), 400, "ad_account"),
         ("more accounts than there are", cookie.clone(), format!("{good}{many}"), 400, "act_0"),
         ("an unknown field", cookie.clone(), format!("{good}&workspace=stranger"), 400, "workspace"),
@@ -608,6 +609,18 @@ async fn a_page_lists_up_to_its_limit_and_counts_the_other_accounts() {
     assert_eq!(now, some);
     assert_eq!(selection_events(&scenario).await.len(), 60, "one had its tick before");
     assert!(verified_length(&scenario).await >= 60);
+
+    // All of them at once are those of the page, and the form may come twice.
+    let page = Page::of_owner(&scenario).await;
+    for _ in 0..2 {
+        let all = format!("selection={}&all=true", page.secret);
+        assert_eq!(send(&scenario, &page.cookie, all).await.status, 200);
+    }
+    let mut listed: Vec<_> = page.checkboxes.into_iter().map(|(id, _)| id).collect();
+    let mut now = selected_accounts(&scenario, WORKSPACE).await;
+    listed.sort();
+    now.sort();
+    assert_eq!(now, listed);
     scenario.finish().await.unwrap();
 }
 

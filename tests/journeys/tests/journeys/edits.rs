@@ -1,6 +1,7 @@
 //! Changes of bids, dates, caps and URL parameters, one by one and many at once, and back.
 
-use graph_sim::AccountArgs;
+use domain::role::Role;
+use graph_sim::{AccountArgs, Fault, FaultKind};
 use http::Method;
 use journeys::Scenario;
 use local::demo::ApiClient;
@@ -24,6 +25,14 @@ async fn alive(api: &ApiClient, list: &str) -> Vec<Value> {
 
 fn text<'a>(value: &'a Value, field: &str) -> &'a str {
     value[field].as_str().unwrap()
+}
+
+/// Reads the version that a client has seen.
+async fn version(scenario: &Scenario, path: &str) -> String {
+    let token = scenario.system.token("demo", Role::Owner).unwrap();
+    let path = format!("/v1/workspaces/demo/{path}");
+    let read = scenario.send(Method::GET, &path, Some(&token), &[], None).await.unwrap();
+    read.headers["etag"].to_str().unwrap().to_owned()
 }
 
 #[tokio::test]
@@ -57,13 +66,27 @@ async fn bids_and_dates_of_an_ad_set_are_what_was_asked_for() {
     // A value that is made of the one before is made of what Meta has, and once.
     scenario.sim().unwrap().update_node(id, json!({"daily_budget": "30000"}));
     let raise = json!({"daily_budget": {"by_percent": 20}});
-    let (status, problem) = api.send(Method::PATCH, &path, Some(&raise), &[]).await.unwrap();
-    assert!(status == 400 && problem.contains("Idempotency-Key"), "{problem}");
-    for _ in 0..2 {
-        let key = [("idempotency-key", "raise")];
-        let raised = api.call_with(Method::PATCH, &path, Some(&raise), &key).await.unwrap();
-        assert_eq!(raised["daily_budget"]["amount"], 36_000);
-    }
+    let key = ("idempotency-key", "raise");
+    let (status, problem) = api.send(Method::PATCH, &path, Some(&raise), &[key]).await.unwrap();
+    assert!(status == 400 && problem.contains("If-Match"), "{problem}");
+    change(json!({"end": null})).await;
+    let version = version(&scenario, &path).await;
+    let on_version = [key, ("if-match", version.as_str())];
+    // What was changed cannot be read, and the client repeats its request as it was told to.
+    let unread = |id: &str| Fault {
+        method: Some("GET".to_owned()),
+        path_contains: id.to_owned(),
+        times: 4,
+        skip: 1,
+        kind: FaultKind::Html,
+    };
+    scenario.sim().unwrap().fail_next(unread(id));
+    let (status, problem) = api.send(Method::PATCH, &path, Some(&raise), &on_version).await.unwrap();
+    assert!(status == 502 && problem.contains("unknown-outcome"), "{problem}");
+    assert_eq!(at_meta("daily_budget"), json!("36000"));
+    let (status, problem) = api.send(Method::PATCH, &path, Some(&raise), &on_version).await.unwrap();
+    assert!(status == 412 && problem.contains("stale-version"), "{problem}");
+    assert_eq!(at_meta("daily_budget"), json!("36000"), "it was made once");
 
     let calls = scenario.sim().unwrap().calls();
     let wrong = json!({

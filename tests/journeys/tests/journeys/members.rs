@@ -6,6 +6,8 @@ use journeys::{Response, Scenario};
 use local::tenant::tenant;
 use runtime::session::{Claims, Role};
 use serde_json::{Value, json};
+use store::audit::{Actor, AuditEvent};
+use store::invitation::Invitation;
 
 /// A person whose issuer knows no workspaces.
 pub(crate) struct TestUser<'a> {
@@ -110,8 +112,30 @@ async fn a_person_creates_a_workspace_and_invites_others_by_their_address() {
     assert_eq!(ada.get(&path("invitations")).await["data"], json!([]));
     assert_eq!(bob.get(&path("ad-accounts")).await["data"], json!([]));
     assert_eq!(ada.get(&path("members")).await["data"].as_array().unwrap().len(), 2);
+    // A second invitation would bring back who is removed.
+    let again = json!({"email": "bob@example.com", "role": "owner"});
+    assert_eq!(ada.status(Method::POST, &path("invitations"), Some(again)).await, 409);
+    // One that was made at the moment in which the first was accepted ends with the membership.
+    let (id, email) = (id.parse().unwrap(), "bob@example.com".parse().unwrap());
+    let expires_at = scenario.system.clock.now() + SignedDuration::from_hours(24);
+    let late = Invitation {
+        id,
+        workspace: tenant(&workspace).unwrap(),
+        email,
+        role: Role::Owner,
+        invited_by: "ada".to_owned(),
+        expires_at,
+    };
+    let event =
+        AuditEvent::new("late".to_owned(), Actor::Operator, "member.invited", "invitation".to_owned());
+    scenario.system.table.invite(&late, &event.done_at(scenario.system.clock.now())).await.unwrap();
     let new = Some(json!({"email": "eve@example.com", "role": "owner"}));
     assert_eq!(bob.status(Method::POST, &path("invitations"), new).await, 403, "a viewer invites nobody");
+    let members = ada.get(&path("members")).await["data"].as_array().unwrap().clone();
+    let of_bob = members.iter().find(|member| member["email"] == "bob@example.com").unwrap()["id"].clone();
+    assert_eq!(ada.status(Method::DELETE, &path(&format!("members/{}", text(&of_bob))), None).await, 204);
+    assert_eq!(bob.get("invitations").await["data"], json!([]));
+    assert_eq!(bob.status(Method::POST, &accept, None).await, 404);
     scenario.finish().await.unwrap();
 }
 

@@ -273,20 +273,15 @@ fn claims(factory: &mut TokenFactory<'_>) {
         factory.claim_case(MALFORMED_CLAIMS, "aud", aud, json!(["adflight"]));
     }
     let soon = json!(now + 60);
-    for exp in [
-        json!((now + 60).to_string()),
-        json!(60.0 + now as f64),
-        json!(1e300),
-        json!(u64::MAX),
-        json!(null),
-        json!(true),
-    ] {
+    for exp in [json!((now + 60).to_string()), json!(1e300), json!(u64::MAX), json!(null), json!(true)] {
         factory.claim_case(MALFORMED_CLAIMS, "exp", exp, soon.clone());
     }
     let over = [json!(-1), json!(0), json!(i64::MIN), json!(now - 3600), json!(now - 90)];
     for exp in over {
         factory.claim_case("has expired", "exp", exp, json!(now - 30));
     }
+    // Some issuers write fractions.
+    factory.claim_case("has expired", "exp", json!(now as f64 - 90.5), json!(now as f64 + 60.5));
     for exp in [json!(i64::MAX), json!(1_000 * now), json!(now + 32 * 86_400)] {
         factory.claim_case("lasts too long", "exp", exp, json!(now + 30 * 86_400));
     }
@@ -294,7 +289,7 @@ fn claims(factory: &mut TokenFactory<'_>) {
         for from in [now + 3600, i64::MAX, now + 90] {
             factory.claim_case("is not valid yet", name, json!(from), json!(now + 30));
         }
-        for from in [json!("0"), json!(0.5), json!([0])] {
+        for from in [json!("0"), json!("0.5"), json!([0])] {
             factory.claim_case(MALFORMED_CLAIMS, name, from, json!(0));
         }
     }

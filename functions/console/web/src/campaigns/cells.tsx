@@ -2,7 +2,7 @@
 
 import { useEffect, useRef, useState } from "preact/hooks";
 import { Problem } from "../api";
-import { decimal, majorText, minorUnits, plural, typedText, words } from "../format";
+import { decimal, majorText, plural, words } from "../format";
 import { delta, measure, write } from "../measures";
 import { Icon } from "../parts/icons";
 import { narrow } from "../parts/narrow";
@@ -12,6 +12,7 @@ import { can, digitsOf, inWorkspace, nameOf, type AdAccount } from "../store";
 import { LEVELS, type Row, type View } from "./levels";
 import { Thumbnail } from "./thumbnail";
 import { change, pending } from "./writes";
+import { minorUnits, typedText } from "../typed";
 
 /** Opens a row into what is below it, or closes it. */
 export function toggleRow({ expanded }: View, id: string): void {
@@ -147,6 +148,7 @@ function BudgetEditor({ entity, level, account, close }: { entity: Row["entity"]
         aria-invalid={refusal !== undefined} aria-describedby={refusal ? `refusal-${entity.id}` : undefined}
         onInput={(event) => (setTyped(event.currentTarget.value), setRefusal(undefined))}
         onKeyDown={(event) => {
+          if (event.isComposing) return;
           if (event.key === "Enter") void save();
           else if (event.key === "Escape") leave();
           else return;

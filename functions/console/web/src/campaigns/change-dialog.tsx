@@ -2,11 +2,12 @@
 
 import { useEffect, useState } from "preact/hooks";
 import { Problem, type Schemas } from "../api";
-import { decimal, majorText, minorUnits, moment, parseDecimal, plural, UNKNOWN } from "../format";
+import { decimal, majorText, moment, plural, UNKNOWN } from "../format";
 import { Dialog } from "../parts/dialog";
 import { digitsOf, nameOf, type AdAccount } from "../store";
 import type { Row } from "./levels";
 import { changesOf, previewOf, type NewValues, type Preview } from "./many";
+import { minorUnits, parseDecimal } from "../typed";
 
 export type Kind = "budget" | "name" | "end" | "tags";
 

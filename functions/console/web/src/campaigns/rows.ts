@@ -156,11 +156,14 @@ function useSettled(text: string): string {
   return settled;
 }
 
+/** Writes a text as it is searched: a letter with its mark is the same, however it was typed. */
+const searched = (text: string) => text.normalize("NFC").toLowerCase();
+
 /** Returns whether an entity passes the filters of a view. */
 function matcher({ q, state }: View): (entity: Entity) => boolean {
-  const wanted = q.trim().toLowerCase();
+  const wanted = searched(q.trim());
   const has = state ? STATES[state]!.has : () => true;
-  return (entity) => has(entity) && ((entity.name ?? "").toLowerCase().includes(wanted) || entity.id === wanted);
+  return (entity) => has(entity) && (searched(entity.name ?? "").includes(wanted) || entity.id === wanted);
 }
 
 const collator = new Intl.Collator();

@@ -1,10 +1,10 @@
 // The audit log: what was changed, by whom, from what to what.
 
 import { api, answer } from "../api";
-import { actor, Change, outcomes, text, type Entry } from "../audit";
+import { actor, actorId, Change, outcomes, text, type Entry } from "../audit";
 import { moment, words } from "../format";
 import { CsvButton } from "../parts/csv-button";
-import { saveRows } from "../parts/download";
+import { saveList } from "../parts/download";
 import { Pager } from "../parts/pager";
 import { Head } from "../parts/shell";
 import { Empty, Failure, Skeleton } from "../parts/states";
@@ -13,22 +13,25 @@ import { params, path, setParams } from "../route";
 import { can } from "../store";
 
 const PAGE_ROWS = 100;
+/** Rows of a page for a file. */
+const FILE_ROWS = 500;
 
 export default function Audit() {
   const workspace = path.value[1]!;
   const day = params.value.get("day") ?? "";
   const after = params.value.get("after") ?? "";
-  const found = useResource(can("owner") ? `audit:${workspace}:${day}:${after}` : undefined, (signal) =>
+  const page = (limit: number, after: string | undefined, signal?: AbortSignal) =>
     answer(api.GET("/v1/workspaces/{workspace}/audit", {
-      params: { path: { workspace }, query: { limit: PAGE_ROWS, ...(day && { day }), ...(after && { after }) } }, signal,
-    })), { every: after ? undefined : 15_000, shows: after ? [] : ["audit"] });
+      params: { path: { workspace }, query: { limit, ...(day && { day }), ...(after && { after }) } }, ...(signal && { signal }),
+    }));
+  const found = useResource(can("owner") ? `audit:${workspace}:${day}:${after}` : undefined, (signal) => page(PAGE_ROWS, after, signal), { every: after ? undefined : 15_000, shows: after ? [] : ["audit"] });
   if (!can("owner")) return <><Head title="Audit log" /><Empty title="The audit log is for owners">An owner of this workspace can give you that role.</Empty></>;
   const rows = outcomes(found.data?.data ?? []);
   return (
     <>
       <Head title="Audit log">
         <label class="field">Day (UTC)<input type="date" value={day} onInput={(event) => setParams({ day: event.currentTarget.value || undefined, after: undefined })} /></label>
-        <CsvButton onClick={() => saveRows("audit log", [["at", "action", "phase", "by", "target", "before", "after"], ...rows.map(cells)])} />
+        <CsvButton onClick={() => void saveList(`audit log ${day}`, HEAD, (after) => page(FILE_ROWS, after), (all) => outcomes(all).map(cells))} />
       </Head>
       {found.error && <Failure what="The log could not be read." error={found.error} retry={found.reload} />}
       <section class="card table-card" aria-label="Entries">
@@ -59,4 +62,9 @@ export default function Audit() {
   );
 }
 
-const cells = (entry: Entry) => [entry.at, entry.action, entry.phase, actor(entry.actor), entry.target, text(entry.before), text(entry.after)];
+const HEAD = ["id", "at", "action", "phase", "by", "target", "before", "after", "reason"];
+
+/** A file says who it was, and not who reads it. */
+const cells = (entry: Entry) => [
+  entry.id, entry.at, entry.action, entry.phase, actorId(entry.actor), entry.target, text(entry.before), text(entry.after), entry.reason,
+];

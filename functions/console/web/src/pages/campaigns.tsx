@@ -189,7 +189,7 @@ function Toolbar({ account, view, counts, total, period }: { account: AdAccount;
           <input
             type="search" data-find placeholder={`Find ${LEVELS[view.level].noun}s`} aria-label={`Find ${LEVELS[view.level].noun}s`} value={view.q}
             onInput={(event) => setParams({ q: event.currentTarget.value || undefined })}
-            onKeyDown={(event) => event.key === "Escape" && (event.currentTarget.blur(), setParams({ q: undefined }))}
+            onKeyDown={(event) => event.key === "Escape" && !event.isComposing && (event.currentTarget.blur(), setParams({ q: undefined }))}
           />
           <kbd>/</kbd>
         </label>

@@ -167,21 +167,27 @@ function SystemUser({ workspace, onClose }: { workspace: string; onClose: () => 
   );
 }
 
-const PAGE_ROWS = 50;
-/** Rows of a page of the API. */
+/** Ad accounts that are read. */
 const MAX_ROWS = 500;
+/** Ad accounts that are shown at first, and more at a click: each shows how far its sync is. */
+const PAGE_ROWS = 50;
+/** Selections that are sent at a time. */
+const AT_ONCE = 4;
 
 function AdAccounts({ workspace }: { workspace: string }) {
   const q = params.value.get("q") ?? "";
-  const [limit, setLimit] = useState(PAGE_ROWS);
-  const found = useResource(`accounts:${workspace}:${q}:${limit}`, (signal) =>
-    answer(api.GET("/v1/workspaces/{workspace}/ad-accounts", { params: { path: { workspace }, query: { limit, ...(q && { q }) } }, signal })), { every: 30_000, shows: ["ad_account"] });
-  const rows = found.data?.data ?? [];
+  const [shown, setShown] = useState(PAGE_ROWS);
+  const found = useResource(`accounts:${workspace}:${q}`, (signal) =>
+    answer(api.GET("/v1/workspaces/{workspace}/ad-accounts", { params: { path: { workspace }, query: { limit: MAX_ROWS, ...(q && { q }) } }, signal })), { every: 30_000, shows: ["ad_account"] });
+  const rows = [...(found.data?.data ?? [])].sort((a, b) => nameOf(a).localeCompare(nameOf(b)));
+  const synced = rows.filter(({ selected }) => selected).length;
   return (
     <section class="card table-card" aria-label="Ad accounts">
       <div class="toolbar">
         <h2>Ad accounts</h2>
+        {rows.length > 1 && <span class="fine">{synced} of {rows.length}{found.data?.after && " and more"} synced</span>}
         <div class="toolbar-end">
+          {can("editor") && <StartAll accounts={rows.filter(({ selected, source }) => !selected && !source)} />}
           <label class="find">
             <Icon name="search" />
             <input type="search" data-find placeholder="Find ad accounts" aria-label="Find ad accounts" value={q} onInput={(event) => setParams({ q: event.currentTarget.value || undefined })} />
@@ -192,16 +198,45 @@ function AdAccounts({ workspace }: { workspace: string }) {
       {!found.data && !found.error && <Skeleton lines={4} height={56} />}
       {found.data && rows.length === 0 && <Empty title={q ? "No ad account matches" : "Meta shows no ad account"}>{q ? "Names and ids are searched." : "Have one assigned to your Facebook user, then connect again."}</Empty>}
       <ul class="accounts-list">
-        {rows.map((account) => <AccountRow key={account.id} account={account} />)}
+        {rows.slice(0, shown).map((account) => <AccountRow key={account.id} account={account} />)}
       </ul>
-      {found.data?.after && (
-        <p class="actions">
-          {limit < MAX_ROWS
-            ? <button type="button" class="button" onClick={() => setLimit(Math.min(MAX_ROWS, limit + 150))}>Show more</button>
-            : <span class="fine">These are the first {MAX_ROWS}. Search to find others.</span>}
-        </p>
-      )}
+      {shown < rows.length && <p class="actions"><button type="button" class="button" onClick={() => setShown(shown + 150)}>Show more</button></p>}
+      {shown >= rows.length && found.data?.after && <p class="actions fine">These are the first {MAX_ROWS}. Search to find others.</p>}
     </section>
+  );
+}
+
+const putSelection = (id: string, selected: boolean) =>
+  answer(api.PUT("/v1/workspaces/{workspace}/ad-accounts/{ad_account}/selection", { params: accountPath(id), body: { selected } }));
+
+function readAgain(): void {
+  for (const prefix of ["accounts:", "ad-accounts:", "sync:"]) invalidate(prefix);
+}
+
+/** Starts to sync all of these ad accounts; those that are refused are named. */
+function StartAll({ accounts }: { accounts: AdAccount[] }) {
+  const [done, setDone] = useState<number>();
+  if (accounts.length < 2 && done === undefined) return null;
+  const start = async () => {
+    const left = [...accounts];
+    const refused: string[] = [];
+    setDone(0);
+    const work = async () => {
+      for (let account = left.shift(); account; account = left.shift()) {
+        await putSelection(account.id, true).catch((error: Error) => refused.push(`${nameOf(account!)}: ${error.message}`));
+        setDone(accounts.length - left.length);
+      }
+    };
+    await Promise.all(Array.from({ length: AT_ONCE }, work));
+    setDone(undefined);
+    readAgain();
+    if (refused.length > 0) notify(`${plural(refused.length, "ad account")} could not be selected: ${refused.slice(0, 3).join("; ")}`, { tone: "bad" });
+    else notify(`${plural(accounts.length, "ad account")} are synced now`);
+  };
+  return (
+    <button type="button" class="button" disabled={done !== undefined} onClick={() => void start()}>
+      {done === undefined ? `Start syncing all ${accounts.length}` : `Starting: ${done} …`}
+    </button>
   );
 }
 
@@ -211,13 +246,13 @@ function AccountRow({ account }: { account: AdAccount }) {
     setBusy(true);
     const selected = !account.selected;
     try {
-      await answer(api.PUT("/v1/workspaces/{workspace}/ad-accounts/{ad_account}/selection", { params: accountPath(account.id), body: { selected } }));
+      await putSelection(account.id, selected);
       notify(selected ? `${nameOf(account)} is synced now` : `${nameOf(account)} is not synced any more; what was stored stays`);
     } catch (error) {
       notify(`${nameOf(account)} was not changed: ${(error as Error).message}`, { tone: "bad" });
     }
     setBusy(false);
-    for (const prefix of ["accounts:", "ad-accounts:", "sync:"]) invalidate(prefix);
+    readAgain();
   };
   return (
     <li data-account={account.id}>

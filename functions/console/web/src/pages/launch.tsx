@@ -2,7 +2,7 @@
 
 import { useEffect, useRef, useState } from "preact/hooks";
 import { api, answer, idempotencyKey, Problem, type Schemas } from "../api";
-import { majorText, minorUnits, typedText, words } from "../format";
+import { majorText, words } from "../format";
 import { Dialog } from "../parts/dialog";
 import { MediaField } from "../parts/media";
 import { Preview } from "../parts/preview";
@@ -12,6 +12,7 @@ import { notify } from "../parts/toast";
 import { useResource } from "../resource";
 import { navigate, params, path, setParams } from "../route";
 import { accountPath, adAccounts, can, digitsOf, inWorkspace, nameOf, type AdAccount } from "../store";
+import { minorUnits, typedText } from "../typed";
 
 type Document = Schemas["LaunchSpec"];
 type DryRun = Schemas["DryRun"];
@@ -42,18 +43,27 @@ export default function NewLaunch() {
   if (adAccounts.value.data && !account) return <><Head title="New launch" /><p>A launch needs a connected ad account. <a href={inWorkspace("connections")}>Connections</a></p></>;
   const launch = params.value.get("launch");
   if (account && launch) return <Progress id={launch} account={account} />;
-  return account ? <Editor key={account.id} account={account} accounts={accounts} /> : null;
+  return account ? <Editor account={account} accounts={accounts} /> : null;
 }
 
+/** The document that is being written: it stays while somebody looks at another page, or chooses another ad account. */
+let draft: { workspace: string; text: string } | undefined;
+
 function Editor({ account, accounts }: { account: AdAccount; accounts: AdAccount[] }) {
-  const [text, setText] = useState(() => write(start(account.currency)));
+  const workspace = path.value[1]!;
+  const [text, setText] = useState(() => (draft?.workspace === workspace ? draft.text : write(start(account.currency))));
   const [checked, setChecked] = useState<DryRun & { byMeta?: boolean }>();
   const [problem, setProblem] = useState<Error>();
   const [confirming, setConfirming] = useState(false);
   const [launch, setLaunch] = useState<string>();
   const [key, setKey] = useState(idempotencyKey);
   const document = parsed(text);
-  const change = (next: string) => (setText(next), setKey(idempotencyKey()), setProblem(undefined));
+  const change = (next: string) => (setText((draft = { workspace, text: next }).text), setKey(idempotencyKey()), setProblem(undefined));
+  useEffect(() => {
+    const ask = (event: BeforeUnloadEvent) => draft && event.preventDefault();
+    addEventListener("beforeunload", ask);
+    return () => removeEventListener("beforeunload", ask);
+  }, []);
 
   const check = async (askMeta: boolean, signal?: AbortSignal) => {
     const query = { dry_run: true, ask_meta: askMeta };
@@ -84,6 +94,7 @@ function Editor({ account, accounts }: { account: AdAccount; accounts: AdAccount
     const header = { "Idempotency-Key": key };
     try {
       const sent = await answer(api.POST("/v1/workspaces/{workspace}/ad-accounts/{ad_account}/campaigns", { params: { ...accountPath(account.id), header }, body: document as Document }));
+      draft = undefined;
       setLaunch((sent as Schemas["LaunchView"]).launch_id);
     } catch (error) {
       setProblem(error as Error);

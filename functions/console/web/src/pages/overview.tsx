@@ -61,7 +61,7 @@ function Numbers({ accounts, all }: { accounts: AdAccount[]; all: AdAccount[] })
         <CompareToggle />
         <button type="button" class="icon-button" aria-label="Print a report" title="Print a report" onClick={() => print()}><Icon name="print" /></button>
       </Head>
-      <p class="print-only">{accounts.map(nameOf).join(", ")} · {writeDays(period.since, period.until)} · {currency} · days in {timezone}</p>
+      <p class="print-only">{accounts.map(nameOf).join(", ")} · {writeDays(period.since, period.until)} · {currency} · days in {accounts.every((account) => account.timezone === timezone) ? timezone : "the time zone of each ad account"}</p>
       {accounts.length > MAX_ACCOUNTS && <Banner tone="note">These are the first {MAX_ACCOUNTS} of {plural(accounts.length, "ad account")}.</Banner>}
       {pending && <Banner tone="note">Some of these days are still being measured: their numbers grow while you look.</Banner>}
       <TilesAndChart name="overview" daily={daily} changes={changes} period={period} digits={digits} timezone={timezone} />
@@ -114,6 +114,7 @@ function AccountFilter({ all, chosen }: { all: AdAccount[]; chosen: AdAccount[] 
             {inCurrency.map((account) => (
               <li key={account.id}>
                 <label class="check"><input type="checkbox" checked={chosen.includes(account)} onChange={() => toggle(account.id)} /> {nameOf(account)}</label>
+                {inCurrency.length > 1 && <button type="button" class="link" aria-label={`Only ${nameOf(account)}`} onClick={() => setParams({ accounts: account.id, currency: undefined })}>Only</button>}
               </li>
             ))}
           </ul>

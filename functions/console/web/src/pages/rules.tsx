@@ -5,7 +5,7 @@ import { api, answer } from "../api";
 import { day as writeDay, decimal, moment, words } from "../format";
 import { Dialog } from "../parts/dialog";
 import { CsvButton } from "../parts/csv-button";
-import { saveRows } from "../parts/download";
+import { saveList } from "../parts/download";
 import { Icon } from "../parts/icons";
 import { Pager } from "../parts/pager";
 import { Head } from "../parts/shell";
@@ -31,7 +31,7 @@ export default function Rules() {
       </Head>
       {found.error && <Failure what="The rules could not be read." error={found.error} retry={found.reload} />}
       {!rules && !found.error && <Skeleton lines={4} height={64} />}
-      {rules && id && !rule && <Empty title="There is no such rule" action={<a class="button" href={inWorkspace("rules")}>All rules</a>}>It may have been deleted. What it decided stays in the audit log.</Empty>}
+      {rules && id && !rule && <Empty title="There is no such rule" action={<a class="button" href={inWorkspace("rules")}>All rules</a>}>It may have been deleted. What it changed stays in the audit log.</Empty>}
       {rule && <OneRule key={rule.id} rule={rule} workspace={workspace} />}
       {rules && !id && rules.length === 0 && (
         <Empty title="No rules yet" action={can("editor") && <button type="button" class="button primary" onClick={() => setEditing(true)}>New rule</button>}>
@@ -85,6 +85,8 @@ function Switch({ rule, workspace }: { rule: Rule; workspace: string }) {
 }
 
 const PAGE_ROWS = 100;
+/** Rows of a page for a file. */
+const FILE_ROWS = 500;
 
 function OneRule({ rule, workspace }: { rule: Rule; workspace: string }) {
   const [editing, setEditing] = useState(false);
@@ -92,15 +94,17 @@ function OneRule({ rule, workspace }: { rule: Rule; workspace: string }) {
   const after = params.value.get("after") ?? "";
   const outcome = params.value.get("outcome") ?? "";
   const at = { workspace, rule: rule.id };
-  const found = useResource(`decisions:${rule.id}:${after}`, (signal) =>
-    answer(api.GET("/v1/workspaces/{workspace}/rules/{rule}/decisions", { params: { path: at, query: { limit: PAGE_ROWS, ...(after && { after }) } }, signal })), { every: 10_000, shows: [`decisions:${rule.id}`] });
-  const rows = (found.data?.data ?? []).filter((decision) => !outcome || decision.outcome === outcome);
+  const page = (limit: number, after: string | undefined, signal?: AbortSignal) =>
+    answer(api.GET("/v1/workspaces/{workspace}/rules/{rule}/decisions", { params: { path: at, query: { limit, ...(after && { after }) } }, ...(signal && { signal }) }));
+  const found = useResource(`decisions:${rule.id}:${after}`, (signal) => page(PAGE_ROWS, after, signal), { every: 10_000, shows: [`decisions:${rule.id}`] });
+  const isShown = (decision: Decision) => !outcome || decision.outcome === outcome;
+  const rows = (found.data?.data ?? []).filter(isShown);
   const outcomes = [...new Set((found.data?.data ?? []).map((decision) => decision.outcome))];
   const remove = async () => {
     setDeleting(false);
     try {
       await answer(api.DELETE("/v1/workspaces/{workspace}/rules/{rule}", { params: { path: at } }));
-      notify(`“${rule.name}” is deleted. Its decisions stay in the audit log.`);
+      notify(`“${rule.name}” is deleted. What it changed stays in the audit log.`);
       invalidate("rules:");
       navigate(inWorkspace("rules"));
     } catch (error) {
@@ -126,12 +130,12 @@ function OneRule({ rule, workspace }: { rule: Rule; workspace: string }) {
             {outcomes.map((one) => <button key={one} type="button" aria-pressed={outcome === one} onClick={() => setParams({ outcome: outcome === one ? undefined : one })}>{words(one)}</button>)}
           </div>
           <div class="toolbar-end">
-            <CsvButton onClick={() => saveRows(`decisions of ${rule.name}`, [["day", "entity", "name", "outcome", "value", "spend", "impressions", "reason"], ...rows.map(cells)])} />
+            <CsvButton onClick={() => void saveList(`decisions of ${rule.name}`, HEAD, (after) => page(FILE_ROWS, after), (all) => all.filter(isShown).map(cells))} />
           </div>
         </div>
         {found.error && <Failure what="The decisions could not be read." error={found.error} retry={found.reload} />}
         {!found.data && !found.error && <Skeleton lines={5} height={40} />}
-        {found.data && rows.length === 0 && <Empty title={outcome ? "No such decision" : "No decisions yet"}>{outcome ? "Show all outcomes to see the others." : "It looks after each sync, and decides where its condition holds."}</Empty>}
+        {found.data && rows.length === 0 && <Empty title={outcome ? "No such decision on this page" : "No decisions yet"}>{outcome ? "Show all outcomes, or older decisions, to see the others." : "It looks after each sync, and decides where its condition holds."}</Empty>}
         {rows.length > 0 && (
           <div class="table-scroll" tabIndex={0} role="region" aria-label="What it decided">
             <table class="plain">
@@ -170,6 +174,8 @@ function outcomeText({ outcome, action }: Decision): string {
   if (outcome !== "done") return words(outcome);
   return action.type === "notify" ? "Recorded" : action.type === "pause" ? "Paused" : "Budget set";
 }
+
+const HEAD = ["day", "entity", "name", "outcome", "value", "spend", "impressions", "reason"];
 
 const cells = (decision: Decision) => [
   decision.day, decision.entity, decision.entity_name, decision.outcome, decision.value, decision.spend, decision.impressions, decision.reason,

@@ -57,18 +57,18 @@ export function Freshness() {
   const today = dayIn(systemNow(), zone);
   const at = (time: string) => moment(time, zone, today);
   const place = zoneName(zone);
+  const which = (adAccounts.value.data?.length ?? 0) > 1 ? [nameOf(account)] : [];
   if (sync.problem) {
-    return <Card tone={sync.problem.kind === "failed" ? "bad" : "warning"} title={sync.problem.kind === "failed" ? "Sync failed" : "Behind"} lines={[sync.problem.reason]} />;
+    return <Card tone={sync.problem.kind === "failed" ? "bad" : "warning"} title={sync.problem.kind === "failed" ? "Sync failed" : "Behind"} lines={[...which, sync.problem.reason]} />;
   }
-  if (!sync.entities_synced_at) return <Card tone="busy" title="First sync" lines={["Reading campaigns, ad sets and ads."]} />;
+  if (!sync.entities_synced_at) return <Card tone="busy" title="First sync" lines={[...which, "Reading campaigns, ad sets and ads."]} />;
   const open = openChunks(sync);
   if (open > 0) {
     const done = sync.chunks.done + sync.chunks.failed;
     const waits = sync.waits_for && sync.next_sync_at ? [`Waits until ${at(sync.next_sync_at)}: ${sync.waits_for}`] : [];
-    return <Card tone="busy" title={`Measuring ${done} of ${plural(done + open, "week")}`} lines={waits} progress={done / (done + open)} />;
+    return <Card tone="busy" title={`Measuring ${done} of ${plural(done + open, "week")}`} lines={[...which, ...waits]} progress={done / (done + open)} />;
   }
-  const lines = [`Synced ${at(sync.entities_synced_at)} · ${place}`];
-  if ((adAccounts.value.data?.length ?? 0) > 1) lines.unshift(nameOf(account));
+  const lines = [...which, `Synced ${at(sync.entities_synced_at)} · ${place}`];
   if (sync.next_sync_at) lines.push(`Next ${at(sync.next_sync_at)}`);
   const differing = sync.totals.differing_days?.length ?? 0;
   if (differing > 0) return <Card tone="warning" title={`${plural(differing, "day")} differ from Meta`} lines={lines} />;

@@ -83,6 +83,8 @@ export function Palette() {
           placeholder="A page, an ad account, a campaign, a command" value={text} autocomplete="off"
           onInput={(event) => (setText(event.currentTarget.value), setActive(0))}
           onKeyDown={(event) => {
+            // These keys choose what an input method offers.
+            if (event.isComposing) return;
             if (event.key === "ArrowDown") setActive(Math.min(shown.length - 1, chosen + 1));
             else if (event.key === "ArrowUp") setActive(Math.max(0, chosen - 1));
             else if (event.key === "Enter") run(shown[chosen]);

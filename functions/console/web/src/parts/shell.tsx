@@ -93,10 +93,14 @@ export function Head({ title, children, account = false }: { title: string; chil
   );
 }
 
+/** Ad accounts from which on the list is searched. */
+const SEARCHED_FROM = 10;
+
 /** Says which ad account a page is about, and leads to the campaigns of another. */
 function AccountSwitcher() {
   const current = adAccount.value;
   const all = adAccounts.value.data ?? [];
+  const [wanted, setWanted] = useState("");
   if (!current) return null;
   const label = <><span class="cut">{nameOf(current)}</span> <small>{shortId(current.id)} · {current.currency}</small></>;
   if (all.length < 2) return <p class="account">{label}</p>;
@@ -105,19 +109,31 @@ function AccountSwitcher() {
     const kept = new URLSearchParams([...params.value].filter(([name]) => ["level", "sort", "order", "cols"].includes(name)));
     return inWorkspace(`${id}/campaigns?${kept}`);
   };
+  const matches = all.filter((account) => `${nameOf(account)} ${account.id}`.toLowerCase().includes(wanted.trim().toLowerCase()));
   return (
     <Popover class="account" name="Ad account" label={<>{label}<Icon name="down" /></>}>
-      {(close) => (
-        <ul class="menu accounts">
-          {all.map((account) => (
-            <li key={account.id}>
-              <button type="button" aria-current={account.id === current.id ? "true" : undefined} onClick={() => (navigate(to(account.id)), close())}>
-                {nameOf(account)} <small>{shortId(account.id)} · {account.currency}</small>
-              </button>
-            </li>
-          ))}
-        </ul>
-      )}
+      {(close) => {
+        const choose = (id: string) => (navigate(to(id)), setWanted(""), close());
+        return (
+          <>
+            {all.length > SEARCHED_FROM && (
+              <input
+                type="search" aria-label="Find ad accounts" placeholder="Find ad accounts" value={wanted} onInput={(event) => setWanted(event.currentTarget.value)}
+                onKeyDown={(event) => void (event.key === "Enter" && !event.isComposing && matches[0] && choose(matches[0].id))}
+              />
+            )}
+            <ul class="menu accounts">
+              {matches.map((account) => (
+                <li key={account.id}>
+                  <button type="button" aria-current={account.id === current.id ? "true" : undefined} onClick={() => choose(account.id)}>
+                    {nameOf(account)} <small>{shortId(account.id)} · {account.currency}</small>
+                  </button>
+                </li>
+              ))}
+            </ul>
+          </>
+        );
+      }}
     </Popover>
   );
 }

@@ -2,19 +2,21 @@
 
 import { useState } from "preact/hooks";
 import { api, answer, idempotencyKey, Problem, type Schemas } from "../api";
-import { majorText, minorUnits, parseDecimal, typedText } from "../format";
+import { majorText } from "../format";
 import { Dialog } from "../parts/dialog";
 import { notify } from "../parts/toast";
 import { measure } from "../measures";
 import { invalidate } from "../resource";
-import { adAccounts, digitsOfCurrency, nameOf } from "../store";
+import { adAccount, adAccounts, digitsOfCurrency, nameOf } from "../store";
 import { OPERATORS, RULE_LEVELS, sentence, WINDOWS, type Rule } from "./sentence";
+import { minorUnits, parseDecimal, typedText } from "../typed";
 
 type Input = Schemas["RuleSpec"];
 
 const MEASURES = [
   "spend", "purchases", "cost_per_purchase", "roas", "purchase_value", "leads", "cost_per_lead", "results", "cost_per_result", "ctr", "link_ctr",
-  "cpc", "cpm", "impressions", "link_clicks", "add_to_cart", "conversion_rate",
+  "cpc", "cpm", "impressions", "clicks", "link_clicks", "cost_per_link_click", "landing_page_views", "add_to_cart", "initiate_checkout", "conversion_rate",
+  "profit", "average_order_value",
 ];
 
 const START: Draft = {
@@ -52,7 +54,8 @@ function draftOf(rule: Rule): Draft {
 
 export function RuleForm({ workspace, rule, onClose }: { workspace: string; rule?: Rule | undefined; onClose: () => void }) {
   const accounts = adAccounts.value.data ?? [];
-  const [draft, setDraft] = useState<Draft>(rule ? draftOf(rule) : { ...START, account: accounts.length === 1 ? accounts[0]!.id : "" });
+  const currencies = new Set(accounts.map(({ currency }) => currency));
+  const [draft, setDraft] = useState<Draft>(rule ? draftOf(rule) : { ...START, account: currencies.size > 1 || accounts.length === 1 ? (adAccount.value?.id ?? "") : "" });
   const [errors, setErrors] = useState<string[]>([]);
   const [key] = useState(idempotencyKey);
   const set = <K extends keyof Draft>(name: K, value: Draft[K]) => (setDraft({ ...draft, [name]: value }), setErrors([]));
@@ -63,11 +66,10 @@ export function RuleForm({ workspace, rule, onClose }: { workspace: string; rule
     if (!input) return setErrors(["Fill in every number. A budget needs an ad account, which says its currency."]);
     // 40 yen are not 40 dollars.
     const isMoney = measure(draft.measure).kind === "money" || Number(input.guard?.min_spend ?? 0) > 0;
-    const currencies = new Set(accounts.map(({ currency }) => currency));
     if (!account && isMoney && currencies.size > 1) return setErrors([`Choose an ad account: the amounts would mean ${[...currencies].join(", ")} alike.`]);
     try {
       const header = { "Idempotency-Key": key };
-      if (rule) await answer(api.PUT("/v1/workspaces/{workspace}/rules/{rule}", { params: { path: { workspace, rule: rule.id } }, body: input }));
+      if (rule) await replace(workspace, rule, input);
       else await answer(api.POST("/v1/workspaces/{workspace}/rules", { params: { path: { workspace }, header }, body: input }));
       invalidate("rules:");
       notify(`${rule ? "Saved" : "Added"}: ${sentence(input as Rule)}`);
@@ -110,6 +112,25 @@ export function RuleForm({ workspace, rule, onClose }: { workspace: string; rule
   );
 }
 
+/** Saves a rule as it is written here, unless somebody has changed it since it was opened. */
+async function replace(workspace: string, opened: Rule, body: Input): Promise<void> {
+  const path = { workspace, rule: opened.id };
+  const read = await api.GET("/v1/workspaces/{workspace}/rules/{rule}", { params: { path } });
+  const now = await answer(Promise.resolve(read));
+  if (JSON.stringify(now) !== JSON.stringify(opened)) {
+    throw new Error(`Somebody has changed this rule since: “${now.name}” is ${now.state === "enabled" ? "on" : "off"}. ${sentence(now)}. Close this and open it again.`);
+  }
+  const version = read.response.headers.get("etag");
+  await answer(api.PUT("/v1/workspaces/{workspace}/rules/{rule}", { params: { path, header: version ? { "If-Match": version } : {} }, body }));
+}
+
+/** Reads a number that may be below zero. */
+const parseSigned = (typed: string): string | undefined => {
+  const [, sign = "", size = ""] = /^\s*([-\u2212]?)(.*)$/.exec(typed) ?? [];
+  const value = parseDecimal(size);
+  return value === undefined ? undefined : `${sign && "-"}${value}`;
+};
+
 function Choice<T extends string>({ label, value, options, onChange }: { label: string; value: T; options: Partial<Record<T, string>>; onChange: (value: T) => void }) {
   return (
     <label>
@@ -123,7 +144,8 @@ function Choice<T extends string>({ label, value, options, onChange }: { label: 
 
 /** Returns the rule document of a draft, once every number in it is one. */
 function toInput(draft: Draft, currency: string | undefined, state: Rule["state"] | undefined): Input | undefined {
-  const [value, spend, impressions] = [draft.value, draft.spend, draft.impressions].map(parseDecimal);
+  const value = parseSigned(draft.value);
+  const [spend, impressions] = [draft.spend, draft.impressions].map(parseDecimal);
   if (value === undefined || spend === undefined || impressions === undefined) return undefined;
   const amount = draft.action === "set_budget" && currency ? minorUnits(draft.budget, digitsOfCurrency(currency)) : undefined;
   if (draft.action === "set_budget" && !amount) return undefined;
