@@ -149,16 +149,29 @@ try {
   });
 
   const campaign = (await api(`ad-accounts/${client.id}/campaigns?limit=1&effective_status=ACTIVE&sort=spend`)).data[0];
-  await act("Thursday: a campaign for three countries", async () => {
+  for (const country of ["US", "CA", "AU"]) {
     await tab.page.goto(`${system.url}/w/${workspace}/${client.id}/campaigns/${campaign.id}`);
-    for (const country of ["AT", "CH", "FR"]) {
-      await tab.page.goto(`${system.url}/w/${workspace}/${client.id}/campaigns/${campaign.id}`);
+    await tab.page.waitForSelector("text=Duplicate …");
+    await act(`Thursday: a campaign copied for ${country}`, async () => {
       await press(tab, "text=Duplicate …");
       await tab.page.fill(".rename input", `${campaign.name} ${country}`);
       await press(tab, "button[type=submit]:has-text('Duplicate')");
-      await tab.page.waitForSelector("text=/is launched|launched/i", { timeout: 120_000 });
-    }
-  });
+      await tab.page.waitForSelector("h2:has-text('Committed')", { timeout: 120_000 });
+    });
+    await act("... its ad sets reach that country alone", async () => {
+      await press(tab, "text=Open the campaign");
+      await press(tab, "text=View ad sets");
+      await tab.page.waitForSelector(rows);
+      await tab.settled();
+      await press(tab, "table.grid thead input[type=checkbox]");
+      await press(tab, ".bulk >> text=More");
+      await tab.page.selectOption("dialog[open] select", { label: "Countries" });
+      await tab.page.fill("dialog[open] input", country);
+      await tab.page.waitForSelector("dialog[open] button[type=submit]:not([disabled])");
+      await press(tab, "dialog[open] button[type=submit]");
+      await tab.page.waitForSelector(".toast:has-text('Countries changed')", { timeout: 120_000 });
+    });
+  }
 
   await act("Friday evening: all budgets of an account cut by 30 percent", async () => {
     await tab.page.goto(`${system.url}/w/${workspace}/${client.id}/campaigns`);

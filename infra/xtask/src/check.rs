@@ -59,11 +59,12 @@ pub(crate) fn check(all: bool) -> anyhow::Result<()> {
     steps.run(TESTS, hosts::tests)?;
     steps
         .run(INSTALL, || api::install().and_then(|()| hosts::install()).and_then(|()| console::install()))?;
-    // Stories on hosts wait more than they compute; the conformance clients compute.
-    let beside = steps.start(&[PEERS, API])?;
+    // Stories on hosts and in the browser wait more than they compute; the conformance clients compute.
+    let clients = steps.start(&[PEERS, API])?;
+    let browser = steps.start(&[CONSOLE])?;
     let hosts = steps.run(HOSTS, || hosts::stories(hosts::Programs::Development));
-    let console = hosts.and_then(|()| steps.run(CONSOLE, || console::test(None)));
-    steps.join(beside).and(console)?;
+    let beside = [clients, browser].map(|beside| steps.join(beside));
+    beside.into_iter().chain([hosts]).collect::<anyhow::Result<()>>()?;
     steps.run(DEPENDENCIES, || {
         let deny = tools::installed("cargo-deny", "0.20.2")?;
         run(command(&deny, &["--log-level", "warn", "check", "bans", "licenses", "sources"]))?;

@@ -12,8 +12,11 @@ const MINISTACK: &str = "target/hosts/ministack";
 /// The calls to AWS that the stories across functions make: what the roles of the template are compared with.
 const CALLS: &str = "target/hosts/aws-calls.txt";
 
-/// Test threads of a process. The stories wait for timers and processes for a good part of their time.
+/// Test threads of the stories across functions, which wait for timers now and then.
 const TEST_THREADS: &str = "4";
+
+/// Test threads of the stories on hosts, which wait for processes and timers most of their time.
+const HOST_THREADS: &str = "6";
 
 /// How many processes the story of killed processes kills in the check.
 const KILLS: &str = "10";
@@ -77,6 +80,6 @@ pub(crate) fn with_kills(programs: Programs, kills: &str) -> anyhow::Result<()> 
     }
     let selected = ["test", "--workspace", "--quiet", "--test", "hosts", "--", "--include-ignored"];
     let mut stories = command("cargo", &selected);
-    stories.env("AWS_CALLS", root().join(CALLS)).env("KILLS", kills);
+    stories.env("AWS_CALLS", root().join(CALLS)).env("KILLS", kills).env("RUST_TEST_THREADS", HOST_THREADS);
     run(stories)
 }

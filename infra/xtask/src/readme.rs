@@ -19,13 +19,15 @@ pub(crate) fn check() -> anyhow::Result<()> {
     let commands: BTreeSet<&str> = documents.iter().flat_map(|document| commands(document)).collect();
     ensure!(!commands.is_empty(), "the documents hold no command");
     build::development()?;
+    let xtask = std::env::current_exe().context("the path of xtask is unknown")?;
+    let xtask = xtask.to_str().context("the workspace's path is not text")?;
     for line in commands {
         let words: Vec<&str> = line.split_whitespace().take_while(|word| *word != "#").collect();
         match words[..] {
             ["cargo", "run"] => adflight(&[])?,
             ["cargo", "run", "--", ref args @ ..] => adflight(args)?,
             ["cargo", "xtask", ref task @ ..] => {
-                run_quietly("cargo", &[&["xtask"], task, &["--help"]].concat())?;
+                run_quietly(xtask, &[task, &["--help"]].concat())?;
             }
             // The rest needs somebody's account, or another program.
             _ => {}

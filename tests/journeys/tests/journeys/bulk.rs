@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use store::audit::AuditEvent;
 use store::bulk::{BulkCause, StoredBulkChange};
 
-use crate::crash::{NEVER, dying_manage_campaign};
+use crate::crash::{self, NEVER, dying_manage_campaign};
 
 pub(crate) fn args() -> AccountArgs {
     AccountArgs { campaigns: 12, adsets: 24, ads: 24, days: 2, ..AccountArgs::default() }
@@ -335,7 +335,7 @@ async fn a_bulk_change_that_dies_at_any_call_to_the_table_changes_each_object_on
     let points = calls.load(Ordering::SeqCst);
     assert!(points > 10, "{points}");
     let mut number = 0;
-    for at in 1..=points {
+    for at in crash::points(points) {
         // The process dies there, or the call alone fails and the process goes on.
         for (until, with_effect) in [(i64::MAX, false), (i64::MAX, true), (at, false), (at, true)] {
             number += 1;
@@ -366,7 +366,7 @@ async fn a_bulk_change_that_dies_at_any_call_to_the_table_changes_each_object_on
         assert_eq!(events.iter().filter(of_phase).count(), (number as usize + 1) * ids.len(), "{phase}");
     }
     // Somebody stops it after the process died: nothing more is sent, and what is said of each object is so at Meta.
-    for (at, with_effect) in (1..=points).flat_map(|at| [(at, false), (at, true)]) {
+    for (at, with_effect) in crash::points(points).flat_map(|at| [(at, false), (at, true)]) {
         number += 1;
         let name = format!("Stopped at {at} {with_effect}");
         let job = job(number, &name).await;

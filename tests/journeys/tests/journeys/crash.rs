@@ -16,10 +16,21 @@ use connector::Connector;
 use journeys::Scenario;
 use local::cloud::TABLE;
 use manage_campaign::ManageCampaign;
+use runtime::env::Env;
 use runtime::origins::AllowedOrigins;
 use store::Table;
 
 pub(super) type Item = HashMap<String, AttributeValue>;
+
+/// Returns how many points lie between two that are tried: so many in the check, none at night.
+pub(super) fn stride(in_check: usize) -> usize {
+    Env::optional("CRASH_STRIDE").map_or(in_check, |stride| stride.parse().unwrap())
+}
+
+/// Returns the calls at which a process dies, of so many: every third in the check, all of them at night.
+pub(super) fn points(last: i64) -> impl Iterator<Item = i64> {
+    (1..=last).step_by(stride(3))
+}
 
 pub(super) async fn table_items(scenario: &Scenario) -> Vec<Item> {
     let mut items = Vec::new();

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::audit::{audit_entries, summarize};
 use crate::consent::{connections, log_in};
-use crate::crash::{Item, crashing_auth_meta, is_published, restore_table, table_items};
+use crate::crash::{self, Item, crashing_auth_meta, is_published, restore_table, table_items};
 
 /// Slightly longer than the longest lease of a job.
 const SECOND_PASS_DELAY: SignedDuration = SignedDuration::from_mins(16);
@@ -239,7 +239,7 @@ async fn a_deletion_that_is_killed_at_any_step_is_completed_by_the_next() {
     assert_eq!(table_items(&scenario).await.len(), again.len(), "a second run does nothing");
 
     let mut unbroken = 0;
-    for at in 1..=steps {
+    for at in crash::points(steps) {
         restore_table(&scenario, &before).await;
         let (dies, made) = crashing_auth_meta(&scenario, at..=at);
         let died = both_passes(&dies).await;

@@ -10,11 +10,10 @@ use jiff::SignedDuration;
 use journeys::Scenario;
 use local::demo::WORKSPACE;
 use manage_campaign::ManageCampaign;
-use runtime::env::Env;
 use runtime::session::Role;
 use serde_json::{Value, json};
 
-use crate::crash::{NEVER, dying_manage_campaign};
+use crate::crash::{self, NEVER, dying_manage_campaign};
 
 async fn scenario() -> Scenario {
     let args = AccountArgs { campaigns: 3, adsets: 9, ads: 18, days: 2, ..AccountArgs::default() };
@@ -165,8 +164,7 @@ async fn a_copy_that_dies_at_any_call_to_the_table_ends_whole_and_once() {
     let (whole, calls) = dying_manage_campaign(&scenario, NEVER, false);
     assert_eq!(request(&scenario, &whole, &source, "Whole.").await, 201);
     let points = calls.load(Ordering::SeqCst);
-    let stride = Env::optional("CRASH_STRIDE").map_or(3, |stride| stride.parse().unwrap());
-    for at in (1..=points).step_by(stride) {
+    for at in crash::points(points) {
         for with_effect in [false, true] {
             let name = format!("Point {at} {with_effect}.");
             request(

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::audit::{audit_entries, summarize};
 use crate::consent::connections;
-use crate::crash::{crashing_auth_meta, restore_table, table_items};
+use crate::crash::{self, crashing_auth_meta, restore_table, table_items};
 
 /// Runs the job of the daily schedule, and returns the connection.
 pub(super) async fn check_connections(scenario: &Scenario) -> Value {
@@ -235,7 +235,7 @@ async fn a_health_check_killed_at_any_call_has_logged_its_changes_and_the_next_o
     let (whole, calls) = crashing_auth_meta(&scenario, 0..=0);
     whole.process(check.clone()).await.unwrap();
     let steps = calls.load(Ordering::SeqCst);
-    for at in 1..=steps {
+    for at in crash::points(steps) {
         restore_table(&scenario, &before).await;
         let _died = crashing_auth_meta(&scenario, at..=i64::MAX).0.process(check.clone()).await;
         let recorded = audit_entries(&scenario, "connection.changed").await.len();

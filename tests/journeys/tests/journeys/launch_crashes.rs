@@ -8,16 +8,10 @@ use jiff::SignedDuration;
 use journeys::Scenario;
 use local::demo::WORKSPACE;
 use manage_campaign::ManageCampaign;
-use runtime::env::Env;
 use runtime::session::Role;
 use serde_json::{Value, json};
 
-use crate::crash::{NEVER, dying_manage_campaign};
-
-/// Returns how many points lie between two that are tried: some in the check, none at night.
-fn stride() -> usize {
-    Env::optional("CRASH_STRIDE").map_or(4, |stride| stride.parse().unwrap())
-}
+use crate::crash::{self, NEVER, dying_manage_campaign};
 
 /// Two ad sets with three ads; with `refused` Meta refuses the last one.
 fn document(scenario: &Scenario, name: &str, refused: bool) -> Value {
@@ -89,8 +83,8 @@ async fn a_launch_that_dies_at_any_call_to_the_table_ends_whole_or_leaves_nothin
         let undisturbed = document(&scenario, &format!("whole-{refused}."), refused);
         request(&scenario, &whole, &undisturbed).await;
         end(&scenario, &undisturbed, refused).await;
-        for at in (1..=calls.load(Ordering::SeqCst)).step_by(stride()) {
-            let both = if stride() == 1 { vec![false, true] } else { vec![(at / 4) % 2 == 0] };
+        for at in (1..=calls.load(Ordering::SeqCst)).step_by(crash::stride(4)) {
+            let both = if crash::stride(4) == 1 { vec![false, true] } else { vec![(at / 4) % 2 == 0] };
             for with_effect in both {
                 let document = document(&scenario, &format!("at-{at}-{with_effect}-{refused}."), refused);
                 let dying = dying_manage_campaign(&scenario, at..=i64::MAX, with_effect).0;
@@ -109,7 +103,7 @@ async fn a_launch_that_dies_at_any_call_to_the_table_ends_whole_or_leaves_nothin
 #[tokio::test]
 async fn a_launch_that_dies_twice_ends_whole_or_leaves_nothing() {
     let scenario = Scenario::synced().await.unwrap();
-    let (mut pairs, wide) = (0, stride() * 3);
+    let (mut pairs, wide) = (0, crash::stride(4) * 3);
     for refused in [false, true] {
         let (whole, calls) = dying_manage_campaign(&scenario, NEVER, false);
         request(&scenario, &whole, &document(&scenario, &format!("pairs-{refused}."), refused)).await;
@@ -141,7 +135,7 @@ async fn a_launch_whose_calls_to_meta_are_lost_ends_whole_or_leaves_nothing() {
     for refused in [false, true] {
         // Six creations, and then as many names, or deletions.
         let posts = if refused { 6 } else { 12 };
-        for skip in (0..posts).step_by(if stride() == 1 { 1 } else { 2 }) {
+        for skip in (0..posts).step_by(if crash::stride(4) == 1 { 1 } else { 2 }) {
             for kind in [FaultKind::LostRequest, FaultKind::LostResponse] {
                 let name = format!("lost-{skip}-{kind:?}-{refused}.");
                 let before = sim.faults_injected();

@@ -14,7 +14,7 @@ use runtime::session::Role;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::crash::{NEVER, dying_manage_campaign};
+use crate::crash::{self, NEVER, dying_manage_campaign};
 
 fn written(name: &str, bytes: &[u8]) -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
@@ -208,7 +208,7 @@ async fn an_upload_that_dies_at_any_call_to_the_table_goes_on_where_it_was() {
     let points = calls.load(Ordering::SeqCst);
     assert!(points > 10, "{points}");
     let mut tried = 0;
-    for at in 1..=points {
+    for at in crash::points(points) {
         for with_effect in [false, true] {
             tried += 1;
             let film = film(tried);

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use store::audit::{Actor, AuditEvent};
 use store::schedule::{ActivationScope, Schedule, ScheduleState};
 
-use crate::crash::{NEVER, dying_manage_campaign};
+use crate::crash::{self, NEVER, dying_manage_campaign};
 use crate::launch::advance;
 
 async fn put(scenario: &Scenario, campaign: &str, action: &str, body: Value) -> (u16, Value) {
@@ -191,7 +191,7 @@ async fn what_is_scheduled_ends_done_and_logged_once_wherever_a_process_dies() {
         whole.process(runs.due(action, 0).await).await.unwrap();
         let points = calls.load(Ordering::SeqCst);
         assert!(points > 8, "{points}");
-        for at in 1..=points {
+        for at in crash::points(points) {
             // The process dies there, or the call alone fails and the process goes on.
             for (until, with_effect) in [(i64::MAX, false), (i64::MAX, true), (at, false), (at, true)] {
                 number += 1;

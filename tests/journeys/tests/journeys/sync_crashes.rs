@@ -12,13 +12,12 @@ use jiff::SignedDuration;
 use local::cloud::TABLE;
 use local::tenant::tenant;
 use runtime::Host;
-use runtime::env::Env;
 use runtime::queue::{Queues, dead_letter_queue_name};
 use store::Table;
 use sync_entities::SyncEntities;
 use sync_metrics_chunk::SyncMetricsChunk;
 
-use crate::crash::CrashInterceptor;
+use crate::crash::{self, CrashInterceptor};
 use crate::faults::{Fixture, first_difference};
 
 /// A process that dies at a call: no later one is made.
@@ -65,18 +64,13 @@ async fn connected(fixture: &Fixture, name: &str) -> Tenant {
     workspace
 }
 
-/// Returns every how many points are tried: all of them at night.
-fn stride(in_check: usize) -> usize {
-    Env::optional("CRASH_STRIDE").map_or(in_check, |stride| stride.parse().unwrap())
-}
-
 #[tokio::test]
 async fn a_sync_that_dies_at_any_call_is_completed_by_the_next() {
     let fixture = Fixture::new().await;
     let undisturbed = fixture.sync("undisturbed", FaultPlan::default()).await;
     let mut points = 0;
     for with_effect in [false, true] {
-        for at in (1..).step_by(stride(5)) {
+        for at in (1..).step_by(crash::stride(5)) {
             let workspace = connected(&fixture, &format!("at-{at}-{with_effect}")).await;
             let crash = Crash { at, with_effect };
             let lived = process(&fixture, crash, &fixture.jobs(&workspace)).await;
@@ -89,7 +83,7 @@ async fn a_sync_that_dies_at_any_call_is_completed_by_the_next() {
         }
     }
     println!("{points} points");
-    assert!(points * stride(5) > 100, "{points} points");
+    assert!(points * crash::stride(5) > 100, "{points} points");
 }
 
 #[tokio::test]
@@ -98,7 +92,7 @@ async fn a_chunk_that_dies_and_dies_again_while_it_is_repeated_is_completed() {
     let workspace = connected(&fixture, "undisturbed").await;
     let job = fixture.plan_last_week(&workspace).await;
     let undisturbed = fixture.deliver_to_end(&workspace, job).await;
-    let (mut points, stride) = (0, stride(5));
+    let (mut points, stride) = (0, crash::stride(5));
     for first in (1..).step_by(stride) {
         let mut first_lived = false;
         for second in (1..).step_by(stride) {

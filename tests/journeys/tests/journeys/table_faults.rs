@@ -16,7 +16,7 @@ use runtime::session::Role;
 use serde_json::json;
 
 use crate::audit::{audit_entries, pause_rule, summarize};
-use crate::crash::{crashing_connector, restore_table, table_items};
+use crate::crash::{self, crashing_connector, restore_table, table_items};
 
 #[tokio::test]
 async fn a_launch_ends_with_its_outcome_in_the_log_whichever_write_fails() {
@@ -38,7 +38,7 @@ async fn a_launch_ends_with_its_outcome_in_the_log_whichever_write_fails() {
     assert_eq!(whole.handle(request(0)).await.status(), 201);
     let steps = calls.load(Ordering::SeqCst);
     let launched = "campaign.launched";
-    for at in 1..=steps {
+    for at in crash::points(steps) {
         let before = audit_entries(&scenario, launched).await.len();
         function(at..=at).0.handle(request(at)).await;
         // A worker that could not release its lease holds it for five minutes.

@@ -9,7 +9,7 @@ import type { Row } from "./levels";
 import { changesOf, previewOf, type NewValues, type Preview } from "./many";
 import { minorUnits, parseDecimal } from "../typed";
 
-export type Kind = "budget" | "name" | "end" | "tags";
+export type Kind = "budget" | "name" | "end" | "countries" | "tags";
 
 interface KindInfo {
   title: string;
@@ -65,6 +65,16 @@ export const KINDS: Record<Kind, KindInfo> = {
       { label: "Never", field: "", set: () => ({ end: null }) },
     ],
   },
+  countries: {
+    title: "Countries", done: "Countries changed", has: ({ level }) => level === "adset",
+    ways: [{
+      label: "These alone", field: "Countries, such as DE, AT",
+      set: (typed) => {
+        const countries = typed.toUpperCase().match(/[A-Z]+/g) ?? [];
+        return countries.length > 0 && countries.every(({ length }) => length === 2) ? { countries } : undefined;
+      },
+    }],
+  },
   tags: {
     title: "URL parameters", done: "URL parameters changed", has: ({ level }) => level === "ad",
     ways: [
@@ -73,6 +83,9 @@ export const KINDS: Record<Kind, KindInfo> = {
     ],
   },
 };
+
+/** Meta lets only the name of what is archived be changed. */
+const isArchived = ({ entity }: Row) => entity.status === "ARCHIVED";
 
 /** How long nothing is typed before the API is asked; longer where it has to ask Meta. */
 const PAUSE_MS = 250;
@@ -91,7 +104,7 @@ export function ChangeDialog({ account, rows, kinds, onSave, onClose }: {
   const [found, setFound] = useState<{ preview?: Preview; error?: Error }>({});
   const info = KINDS[kind];
   const way = info.ways[wayNumber]!;
-  const chosen = rows.filter(info.has);
+  const chosen = rows.filter((row) => info.has(row) && (kind === "name" || !isArchived(row)));
   const set = way.set(typed, account);
   useEffect(() => {
     setFound({});
@@ -100,16 +113,17 @@ export function ChangeDialog({ account, rows, kinds, onSave, onClose }: {
     const timer = setTimeout(() => void previewOf(account, changesOf(chosen, set), abort.signal).then(
       (preview) => setFound({ preview }),
       (error: unknown) => abort.signal.aborted || setFound({ error: error as Error }),
-    ), kind === "tags" ? PAUSE_FOR_META_MS : PAUSE_MS);
+    ), ["tags", "countries"].includes(kind) ? PAUSE_FOR_META_MS : PAUSE_MS);
     return () => (clearTimeout(timer), abort.abort());
   }, [JSON.stringify(set), kind]);
   const digits = digitsOf(account);
   /** Writes the one value of an object that is changed. */
   const shown = (values: Preview["objects"][number]["before"]): string => {
-    const { daily_budget: budget, name, end, url_tags: tags } = values;
+    const { daily_budget: budget, name, end, url_tags: tags, targeting } = values;
     if (budget) return decimal(majorText(budget.amount, digits), digits);
     if (end) return moment(end, account.timezone);
-    return name ?? tags ?? UNKNOWN;
+    const countries = targeting?.["geo_locations.countries"] as string[] | null | undefined;
+    return name ?? tags ?? countries?.join(", ") ?? UNKNOWN;
   };
   const { preview, error } = found;
   const more = kind === "budget" && preview ? preview.objects.reduce((sum, { before, after }) => sum + (after.daily_budget?.amount ?? 0) - (before.daily_budget?.amount ?? 0), 0) : 0;
@@ -164,7 +178,7 @@ export function ChangeDialog({ account, rows, kinds, onSave, onClose }: {
             </tbody>
           </table>
         </div>
-        {skipped > 0 && <p class="fine">{plural(skipped, "selected row")} without {info.title.toLowerCase()} {skipped === 1 ? "is" : "are"} not changed.</p>}
+        {skipped > 0 && <p class="fine">{plural(skipped, "selected row")} without {info.title.toLowerCase()}{kind !== "name" && rows.some(isArchived) && ", or archived,"} {skipped === 1 ? "is" : "are"} not changed.</p>}
         <p class="actions">
           <button type="submit" class="button primary" disabled={!preview || preview.changing === 0}>Change {plural(preview?.changing ?? chosen.length, "object")}</button>
           <button type="button" class="button" onClick={onClose}>Cancel</button>
