@@ -47,6 +47,11 @@ export class System {
     });
   }
 
+  /** Returns the number of its process. */
+  get pid() {
+    return this.#process.pid;
+  }
+
   /** Kills it as a power cut does. */
   async kill() {
     this.#process.kill("SIGKILL");

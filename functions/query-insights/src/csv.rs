@@ -69,7 +69,9 @@ impl File<'_> {
 
 /// Prefixes a name that a spreadsheet would run as a formula with an apostrophe.
 fn escape_formula(name: &str) -> String {
-    if name.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{name}") } else { name.to_owned() }
+    // The wide forms are those of East Asian keyboards, which some spreadsheets take for the others.
+    let runs = name.starts_with(['=', '+', '-', '@', '\t', '\r', '＝', '＋', '－', '＠']);
+    if runs { format!("'{name}") } else { name.to_owned() }
 }
 
 /// Formats a value. An unknown value becomes an empty cell, not a zero.
@@ -79,4 +81,17 @@ fn text(value: Option<impl ToString>) -> String {
 
 fn internal(error: csv::Error) -> Error {
     Error::Internal(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_would_run_are_texts() {
+        for name in ["=1", "+1", "-1", "@a", "\t=1", "＝HYPERLINK(\"x\")", "－1"] {
+            assert_eq!(escape_formula(name), format!("'{name}"));
+        }
+        assert_eq!(escape_formula("Sale = 20 %"), "Sale = 20 %");
+    }
 }

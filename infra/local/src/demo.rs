@@ -20,6 +20,9 @@ use crate::tenant::tenant;
 /// The workspace of the demonstration.
 pub const WORKSPACE: &str = "demo";
 
+/// Time between looks at a sync: a long one must not use up the requests of the workspace.
+const LOOK_INTERVAL: Duration = Duration::from_millis(150);
+
 /// The progress of the demonstration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DemoStage {
@@ -282,7 +285,7 @@ async fn wait_for_sync(
 ) -> anyhow::Result<()> {
     let before = system.snapshots.get(&(tenant(WORKSPACE)?, account.parse()?));
     let synced_before = before.and_then(|before| before.entities_synced_at);
-    let mut ticks = tokio::time::interval(Duration::from_millis(50));
+    let mut ticks = tokio::time::interval(LOOK_INTERVAL);
     let mut last_idle = None;
     loop {
         ticks.tick().await;

@@ -66,12 +66,22 @@ pub(crate) fn bench() -> anyhow::Result<()> {
     let mut charts = edge::script_of_node(&args)?;
     browser::unpacking(&mut charts);
     run(charts)?;
+    on_release("tests/console/bench.mjs")
+}
+
+/// Plays an agency's first week, with 40 ad accounts: what each act takes, on the program as it is released.
+pub(crate) fn week() -> anyhow::Result<()> {
+    install()?;
+    on_release("tests/console/agency.mjs")
+}
+
+/// Runs a script that uses the console of the released program in Chromium.
+fn on_release(script: &str) -> anyhow::Result<()> {
     run(command("cargo", &["build", "--release", "--quiet", "--package", "local", "--bin", "adflight"]))?;
-    let args =
-        ["tests/console/bench.mjs", "target/release/adflight", browser::PACKAGES, api::PACKAGES, OUTPUT];
-    let mut bench = edge::script_of_node(&args)?;
-    browser::unpacking(&mut bench);
-    run(bench)
+    let args = [script, "target/release/adflight", browser::PACKAGES, api::PACKAGES, OUTPUT];
+    let mut script = edge::script_of_node(&args)?;
+    browser::unpacking(&mut script);
+    run(script)
 }
 
 /// Installs the page's packages, Chromium, and the checkers of pages.

@@ -12,6 +12,7 @@ mod edge;
 mod examples;
 mod hosts;
 mod nightly;
+mod numbers;
 mod peers;
 mod python;
 mod readme;
@@ -42,7 +43,7 @@ enum Task {
         #[arg(long)]
         all: bool,
     },
-    /// Runs the long forms: optimized bundles, fifty kills, a thousand fault mixes, long fuzzing, benchmarks.
+    /// Runs the long forms: optimized bundles, 200 kills, a thousand fault mixes, long fuzzing, benchmarks.
     Nightly {
         /// Only this suite.
         #[arg(value_enum)]
@@ -71,7 +72,7 @@ enum Task {
     Pages,
     /// Runs the programs of the clients that generators make of openapi.yaml.
     Clients,
-    /// Builds the console's page into functions/console/assets.
+    /// Builds the console's page into functions/console/dist.
     Console {
         /// Holds the page against its sources instead, and uses it in Chromium, as the check does.
         #[arg(long)]
@@ -103,6 +104,8 @@ enum Task {
         #[arg(long, default_value_t = 1000)]
         seeds: u64,
     },
+    /// Every figure of the product, held against Python's sums over the simulated Meta's rows.
+    Numbers,
     /// Costs, measured side by side.
     Bench {
         #[command(subcommand)]
@@ -128,6 +131,8 @@ enum Bench {
     Facts,
     /// Reading an ad account's structure and thirty days of numbers: our client, and those of others.
     Sync,
+    /// An agency's first week with 40 ad accounts: the clicks and seconds of each act.
+    Week,
     /// Starts, memory and sizes of the Lambda programs, and the Worker's verified POST beside one in JavaScript.
     Hosts,
 }
@@ -150,6 +155,7 @@ fn main() -> ExitCode {
         Task::Template => template::write(),
         Task::Hosts { bundles: false } => hosts::all(hosts::Programs::Development),
         Task::Hosts { bundles: true } => hosts::all(hosts::Programs::Bundles),
+        Task::Numbers => numbers::compare(),
         Task::Faults { seeds } => nightly::faults(seeds),
         Task::Bench { what: Bench::Changes } => bench::changes(),
         Task::Bench { what: Bench::Console } => console::bench(),
@@ -159,6 +165,7 @@ fn main() -> ExitCode {
         Task::Bench { what: Bench::Fairness } => bench::fairness(),
         Task::Bench { what: Bench::Facts } => bench::facts(),
         Task::Bench { what: Bench::Sync } => peers::bench_sync(),
+        Task::Bench { what: Bench::Week } => console::week(),
         Task::Bench { what: Bench::Hosts } => bench::hosts(),
     };
     match done {

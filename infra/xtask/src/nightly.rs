@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 
 use crate::steps::{Step, Steps};
-use crate::{bench, build, command, console, defects, edge, examples, hosts, peers, run};
+use crate::{bench, build, command, console, defects, edge, examples, hosts, numbers, peers, run};
 
 /// A suite of the nightly run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -14,6 +14,8 @@ pub(crate) enum Suite {
     Hosts,
     /// A sync under a thousand random mixes of faults.
     Faults,
+    /// Every figure of the product beside Python's sums over the simulated Meta's rows.
+    Numbers,
     /// Defects that are planted in a clone: the tests must find every one.
     Defects,
     /// Broken documents for every decoder, ten thousand each.
@@ -49,6 +51,7 @@ impl Suite {
             Self::Bundles => ("bundles", 600),
             Self::Hosts => ("hosts", 900),
             Self::Faults => ("faults", 4800),
+            Self::Numbers => ("numbers", 300),
             Self::Defects => ("defects", 1800),
             Self::Fuzz => ("fuzz", 300),
             Self::Examples => ("examples", 900),
@@ -75,6 +78,7 @@ impl Suite {
                 test.args(["--include-ignored", "--nocapture"]);
                 run(test)
             }
+            Self::Numbers => numbers::compare(),
             Self::Defects => defects::find(),
             Self::Fuzz => {
                 let mut fuzz = command("cargo", &["test", "--workspace", "--quiet", "--test", "fuzz"]);
@@ -88,7 +92,10 @@ impl Suite {
                 bench::costs()?;
                 bench::fairness()?;
                 bench::facts()?;
+                bench::activations()?;
+                bench::bulk()?;
                 console::bench()?;
+                console::week()?;
                 bench::hosts()
             }
         }

@@ -30,7 +30,7 @@ pub(crate) fn venv(folder: &str, lock: &str) -> anyhow::Result<()> {
 }
 
 /// Returns the first interpreter of a version that the locks support, and that version.
-fn interpreter() -> anyhow::Result<(&'static str, String)> {
+pub(crate) fn interpreter() -> anyhow::Result<(&'static str, String)> {
     let mut found = PYTHONS.into_iter().filter_map(|python| {
         let output = Command::new(python).arg("--version").current_dir(root()).output().ok()?;
         let version = String::from_utf8_lossy(&output.stdout).trim().to_owned();

@@ -92,7 +92,7 @@ export async function a_launch_is_written_checked_sent_and_started({ open, syste
   await tab.page.click("text=Launch …");
   await tab.page.waitForSelector("dialog[open] >> text=a campaign with 1 ad set and 1 ad");
   await tab.page.click("dialog[open] .primary");
-  await tab.page.waitForSelector("h2:has-text('Committed')");
+  await tab.page.waitForSelector("h2:has-text('Launched, paused')");
   assert.equal(await tab.page.locator("tr[data-step] >> text=Created").count(), 3);
   await tab.page.click("text=Start it now");
   await tab.page.waitForSelector("h1:has-text('From the document')");
@@ -116,7 +116,7 @@ export async function a_campaign_is_duplicated_and_its_copy_is_shown({ open, sys
   await tab.page.locator("label:has-text('Name of the copy') input").fill("A second round");
   await tab.page.click("form.rename .primary");
   await tab.page.waitForSelector("h1:has-text('Launch of “A second round”')");
-  await tab.page.waitForSelector("h2:has-text('Committed')");
+  await tab.page.waitForSelector("h2:has-text('Launched, paused')");
   const [{ campaign_id: id }] = (await system.api("launches")).data;
   const copy = await system.api(`ad-accounts/${account}/campaigns/${id}`);
   assert.deepEqual([copy.name, copy.status], ["A second round", "PAUSED"]);

@@ -32,6 +32,9 @@ pub struct AccountArgs {
     /// besides the first.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub accounts: u32,
+    /// Number of ads of the last of several generated ad accounts.
+    #[arg(long, value_name = "ADS", value_parser = clap::value_parser!(u32).range(..=100_000))]
+    pub largest: Option<u32>,
     /// Number of campaigns in the generated account.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(..=100_000))]
     pub campaigns: u32,
@@ -147,6 +150,7 @@ impl AccountArgs {
         Ok(Source::Generated(Generator {
             seed: self.seed,
             accounts: self.accounts,
+            largest: self.largest,
             campaigns: self.campaigns,
             adsets: self.adsets,
             ads: self.ads,

@@ -122,6 +122,8 @@ pub struct Generator {
     /// Number of ad accounts with numbers: this one, and those of an agency's other clients, which have 20 to 290 ads each
     /// in other currencies and time zones.
     pub accounts: u32,
+    /// Number of ads of the last of them, which may be a large one.
+    pub largest: Option<u32>,
     /// Number of campaigns.
     pub campaigns: u32,
     /// Number of ad sets, distributed evenly over the campaigns.
@@ -163,6 +165,7 @@ impl Generator {
         Self {
             seed: 1,
             accounts: 1,
+            largest: None,
             campaigns: 20,
             adsets: 60,
             ads: 200,

@@ -100,12 +100,6 @@ impl GraphSim {
         lock(&self.state).world.businesses.share(id.trim_start_matches("act_"), business);
     }
 
-    /// Makes a user or system user a member of a business. From then on the user is a member only of the businesses it
-    /// was added to.
-    pub fn add_business_member(&self, user: &str, business: &str) {
-        lock(&self.state).world.businesses.add_member(user, business);
-    }
-
     /// Creates a system user of a business and returns its id.
     pub fn create_system_user(&self, business: &str) -> String {
         business::create_system_user(&mut lock(&self.state).world, business)

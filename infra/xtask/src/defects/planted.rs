@@ -285,8 +285,8 @@ pub(super) const PLANTED: [Planted; 37] = [
     Planted {
         name: "every currency has a hundred minor units",
         file: "shared/domain/src/platform.rs",
-        find: "            Self::Meta if ZERO_DECIMAL_CURRENCIES_OF_META.contains(&currency.code()) => 1,",
-        with: "            Self::Meta if !on!() && ZERO_DECIMAL_CURRENCIES_OF_META.contains(&currency.code()) => 1,",
+        find: "        if whole.contains(&currency.code()) { 1 } else { 100 }",
+        with: "        if !on!() && whole.contains(&currency.code()) { 1 } else { 100 }",
         tests: (LIB, "platform::"),
     },
 ];

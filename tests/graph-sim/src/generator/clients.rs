@@ -32,10 +32,12 @@ pub(super) fn of(agency: &Generator) -> impl Iterator<Item = (String, Generator)
     (1..agency.accounts).map(move |number| {
         let index = number as usize - 1;
         let (market, currency, timezone) = MARKETS[index % MARKETS.len()];
-        let ads = SeededRng::new(agency.seed).derive(number.into()).between(20, 290) as u32;
+        let usual = SeededRng::new(agency.seed).derive(number.into()).between(20, 290) as u32;
+        let ads = if number + 1 == agency.accounts { agency.largest.unwrap_or(usual) } else { usual };
         let client = Generator {
             seed: agency.seed.wrapping_mul(1_000).wrapping_add(number.into()),
             accounts: 1,
+            largest: None,
             campaigns: ads / 10,
             adsets: ads / 3,
             ads,

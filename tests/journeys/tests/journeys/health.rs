@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use crate::audit::{audit_entries, summarize};
 use crate::consent::connections;
 use crate::crash::{self, crashing_auth_meta, restore_table, table_items};
+use crate::watch::advance;
 
 /// Runs the job of the daily schedule, and returns the connection.
 pub(super) async fn check_connections(scenario: &Scenario) -> Value {
@@ -226,11 +227,7 @@ async fn a_health_check_killed_at_any_call_has_logged_its_changes_and_the_next_o
     let (before, old) = (table_items(&scenario).await, stored().await);
     // The token is renewed and a permission withdrawn, in one check. Those that the clock causes come first.
     scenario.sim().unwrap().withdraw_permission(LOGIN_USER_ID, "ads_management");
-    scenario.system.clock.advance(SignedDuration::from_hours(51 * 24));
-    while !scenario.system.cloud.timers.due().is_empty() {
-        tokio::task::yield_now().await;
-    }
-    scenario.system.runner.settle().await.unwrap();
+    advance(&scenario, SignedDuration::from_hours(51 * 24)).await;
     restore_table(&scenario, &before).await;
     let (whole, calls) = crashing_auth_meta(&scenario, 0..=0);
     whole.process(check.clone()).await.unwrap();

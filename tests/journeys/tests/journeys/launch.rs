@@ -8,6 +8,8 @@ use journeys::{Response, Scenario};
 use local::tenant::tenant;
 use serde_json::{Value, json};
 
+use crate::watch;
+
 fn fault(method: &str, path: &str, kind: FaultKind) -> Fault {
     Fault { method: Some(method.to_owned()), path_contains: path.to_owned(), times: 1, skip: 0, kind }
 }
@@ -297,11 +299,7 @@ async fn schedule(scenario: &Scenario, campaign: &str, body: Value) -> Response 
 
 /// Advances the clock, and waits until due jobs are done.
 pub(super) async fn advance(scenario: &Scenario, hours: i64) {
-    scenario.system.clock.advance(SignedDuration::from_hours(hours));
-    while !scenario.system.cloud.timers.due().is_empty() {
-        tokio::task::yield_now().await;
-    }
-    scenario.system.runner.settle().await.unwrap();
+    watch::advance(scenario, SignedDuration::from_hours(hours)).await;
 }
 
 #[tokio::test]

@@ -15,6 +15,8 @@ use runtime::queue::dead_letter_queue_name;
 use runtime::session::Role;
 use serde_json::json;
 
+use crate::watch::advance;
+
 async fn send_raw(scenario: &Scenario, queue: Queue, body: &str) {
     let cloud = &scenario.system.cloud;
     let url = &cloud.queues.address(queue.name()).unwrap().url;
@@ -85,13 +87,7 @@ async fn an_account_is_synced_every_hour_until_it_is_deselected() {
     let synced_at = || async {
         scenario.call_as_owner(Method::GET, "sync", None).await.unwrap().json()["entities_synced_at"].clone()
     };
-    let run_schedule = || async {
-        scenario.system.clock.advance(SignedDuration::from_mins(61));
-        while !scenario.system.cloud.timers.due().is_empty() {
-            tokio::task::yield_now().await;
-        }
-        scenario.system.runner.settle().await.unwrap();
-    };
+    let run_schedule = || advance(&scenario, SignedDuration::from_mins(61));
     let first = synced_at().await;
     run_schedule().await;
     let second = synced_at().await;

@@ -24,6 +24,11 @@ const OBJECTIVES = {
 const EVENTS = ["PURCHASE", "ADD_TO_CART", "INITIATED_CHECKOUT", "LEAD", "COMPLETE_REGISTRATION", "CONTENT_VIEW"];
 const BUTTONS = ["SHOP_NOW", "LEARN_MORE", "SIGN_UP", "BOOK_TRAVEL", "CONTACT_US", "DOWNLOAD", "GET_OFFER", "SUBSCRIBE"];
 
+/** What is said of a launch. */
+const STATES: Record<Schemas["LaunchState"], string> = {
+  running: "In progress", committed: "Launched, paused", rolling_back: "Being taken back", rolled_back: "Not launched: nothing is left at Meta", needs_review: "Look at it in Ads Manager",
+};
+
 /** Milliseconds after the last change after which the document is checked. */
 const CHECK_MS = 400;
 
@@ -273,7 +278,7 @@ function Progress({ id, account, onAgain }: { id: string; account: AdAccount; on
       {found.error && <Failure what="The launch could not be read." error={found.error} retry={found.reload} />}
       {launch && (
         <section class="card table-card" aria-label="Steps">
-          <div class="toolbar"><h2>{words(launch.state)}</h2>{launch.failure && <span>{launch.failure}</span>}</div>
+          <div class="toolbar"><h2>{STATES[launch.state]}</h2>{launch.failure && <span>{launch.failure}</span>}</div>
           <table class="plain">
             <thead><tr><th scope="col">Name</th><th scope="col">State</th><th scope="col">Where in the document</th><th scope="col">Id</th></tr></thead>
             <tbody>{launch.steps?.map((step) => (
