@@ -310,7 +310,7 @@ fn parse_form(request: &Request<Bytes>) -> Result<SubmittedForm, Error> {
         let message = format!("may have {MAX_FORM_BYTES} bytes at most; send the form of the page as it is");
         return Err(FieldError::new("body", message).into());
     }
-    let (mut secret, mut selected, mut all) = (None, BTreeSet::new(), false);
+    let (mut secret, mut selected, mut all) = (None, BTreeSet::new(), None);
     for (name, value) in form_urlencoded::parse(body) {
         let is_new = match &*name {
             "selection" => secret.replace(value.into_owned()).is_none(),
@@ -320,8 +320,10 @@ fn parse_form(request: &Request<Bytes>) -> Result<SubmittedForm, Error> {
                     .map_err(|error| FieldError::new("ad_account", error.message))?;
                 selected.insert(id)
             }
-            "all" if &*value == "true" => !std::mem::replace(&mut all, true),
-            "all" => return Err(FieldError::new("all", "is true or not there").into()),
+            "all" => {
+                let said = value.parse().map_err(|_| FieldError::new("all", "must be true or false"))?;
+                all.replace(said).is_none()
+            }
             other => {
                 let message = "is no field of this form, which has selection, ad_account and all";
                 return Err(FieldError::new(other, message).into());
@@ -332,5 +334,5 @@ fn parse_form(request: &Request<Bytes>) -> Result<SubmittedForm, Error> {
         }
     }
     let missing = || FieldError::new("selection", "is missing; send the form of the page as it is");
-    Ok(SubmittedForm { secret: secret.ok_or_else(missing)?, selected, all })
+    Ok(SubmittedForm { secret: secret.ok_or_else(missing)?, selected, all: all.unwrap_or_default() })
 }

@@ -52,13 +52,13 @@ export async function amounts_are_typed_as_they_are_written({ open, system }) {
   for (const [index, [locale, typed, amount]] of cases.entries()) {
     const tab = await open({ locale });
     await tab.signIn();
-    await tab.page.goto(`${system.url}/w/demo/${account.id}/campaigns?chart=none`);
-    const row = tab.page.locator("table.grid tbody tr[data-key]:has(.in-place)").nth(3 + index);
+    await tab.page.goto(`${system.url}/w/demo/${account.id}/campaigns?level=adset&chart=none`);
+    const row = tab.page.locator("table.grid tbody tr[data-key]:has(.in-place)").nth(index);
     const id = await row.getAttribute("data-key");
     await row.locator(".in-place").click();
     await tab.page.fill(".editor input", typed);
     await tab.page.press(".editor input", "Enter");
-    await tab.page.waitForSelector(".toast button");
-    assert.equal((await system.api(`ad-accounts/${account.id}/campaigns/${id}`)).daily_budget.amount, amount, locale);
+    await tab.page.waitForSelector(".toast:has-text('was')");
+    assert.equal((await system.api(`ad-accounts/${account.id}/adsets/${id}`)).daily_budget.amount, amount, locale);
   }
 }
