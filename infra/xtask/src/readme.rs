@@ -19,7 +19,8 @@ pub(crate) fn check() -> anyhow::Result<()> {
     let commands: BTreeSet<&str> = documents.iter().flat_map(|document| commands(document)).collect();
     ensure!(!commands.is_empty(), "the documents hold no command");
     build::development()?;
-    let xtask = std::env::current_exe().context("the path of xtask is unknown")?;
+    // The build may have replaced the file that this process was started from.
+    let xtask = build::program("xtask");
     let xtask = xtask.to_str().context("the workspace's path is not text")?;
     for line in commands {
         let words: Vec<&str> = line.split_whitespace().take_while(|word| *word != "#").collect();
